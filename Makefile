@@ -1,0 +1,37 @@
+# Few verbs. `make setup` is done by each of the others when it is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+.PHONY: setup demo test lint bench faults clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Lockstep needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[all,local]" --group dev
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/cdc demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not faults"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+faults: setup
+	$(BIN)/python -m pytest -m faults -v --timeout 3600
+
+clean:
+	rm -rf $(VENV) .lockstep .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,144 @@
+"""What the reader asks of a source: its transactions, as items in binlog order, and facts about the server.
+
+Adapter: cdc.binlog.source.BinlogSource (MySQL 8.0–9.7, MariaDB 10.5–11).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cdc.model.change import Draft, Transaction
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.position import FilePosition
+from cdc.model.schema import TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A transaction begins. `transaction.commit_us` is known from the start (GTID event, else the BEGIN's header)."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One rows event's changes in captured tables, in order, projected and masked.
+
+    An update that changes the key comes as two drafts: `d` of the old key, `c` of the new. `offset` is the event's start in
+    the file, counted in 64 bits; the index in `drafts` is the sequence's `row`, so `drafts` is the same in every reading.
+    `new_schemas`: table versions that this stream had not shown before.
+    """
+
+    offset: int
+    drafts: Sequence[Draft]
+    new_schemas: Sequence[TableSchema] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """TRUNCATE TABLE of a captured table; a transaction of its own (Begin, Truncated, End)."""
+
+    offset: int
+    db: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The transaction is over; `point` is the boundary after it, from which reading could begin."""
+
+    point: SourcePoint
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Nothing for us up to `point`, a boundary outside any transaction: rotations, other tables' statements, heartbeats.
+
+    `idle`: it came from a heartbeat, all that the server has so far was read.
+    """
+
+    point: SourcePoint
+    idle: bool
+
+
+Item = Begin | Rows | Truncated | End | Passed
+
+
+class Stream(Protocol):
+    """One connection that dumps the binlog. Not thread-safe, but `close` may be called from another thread."""
+
+    def items(self, wait_seconds: float) -> Iterator[Item | None]:
+        """Items as they come, for ever; None whenever nothing came for `wait_seconds` (so that the caller can do its
+        other duties). Transactions without rows of captured tables come as Passed, not as Begin and End.
+        Reads from the socket in large pieces; memory is bounded by the largest single event.
+
+        Raises SourceUnavailable (broken or half-open connection: no bytes for the read timeout though the server was asked
+        for heartbeats; the dump thread was killed): open a new stream at the last boundary. PositionError (purged, beyond
+        the end, inside an event), BinlogDamaged (CRC, truncated event, incident), NotUnderstood (event, type, row image or
+        metadata), TableRefused (a captured table without a primary key), SourceRefused (logging format, rights): stop.
+        An error about an event names file, offset and, where known, table and column."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `cdc check`: what was found, and the fix. `ok` findings have no fix."""
+
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BinlogFile:
+    name: str
+    size_bytes: int
+
+
+class Source(Protocol):
+    """The server. Constructing it opens no connection; each call uses one of its own or a kept one."""
+
+    def identity(self) -> str:
+        """SourcePoint.source_id."""
+
+    def describe(self) -> str:
+        """Product and version: `MySQL 9.7.0`."""
+
+    def end(self) -> SourcePoint:
+        """The boundary after the last committed transaction."""
+
+    def resolve(self, start: str) -> SourcePoint:
+        """The boundary for a `start:` or `--from` text: latest, earliest, file:offset, a GTID set, an ISO time. A position inside
+        a transaction, or between a table map and its rows, is moved back to the transaction's start (compare `offset`
+        with what was asked, and say so). Raises PositionError."""
+
+    def verify(self, point: SourcePoint) -> SourcePoint:
+        """That reading can go on at `point`: the same server with the same files (or a replica that has all of its
+        GTID set and purged none of what follows: then the point there, with its own source_id and file).
+        Raises PositionError (purged, names the file and the way out), SourceChanged (reset, restored, another server)."""
+
+    def stream(self, point: SourcePoint) -> Stream: ...
+
+    def files(self) -> Sequence[BinlogFile]:
+        """The server's binlog files, oldest first."""
+
+    def bytes_behind(self, position: FilePosition) -> int:
+        """Bytes of binlog between `position` and the end."""
+
+    def seconds_until_purged(self, file: str) -> float | None:
+        """Until the server may purge `file` by its own expiry; None where it never does."""
+
+    def tables(self) -> Sequence[TableSchema]:
+        """The captured tables as they stand now (information_schema): for `cdc check` and for what a new generation
+        fixes, never for reading events."""
+
+    def tables_with_further_unique_keys(self) -> Sequence[str]:
+        """`db.table` of captured tables that have a unique key beside the primary one, sorted."""
+
+    def check(self) -> Sequence[Finding]:
+        """Reachable, rights, log_bin, binlog_format, row image, metadata, checksum, server_id in use, retention, clock
+        offset, captured tables and their keys; never raises for what the server says, one finding for each."""
+
+    def close(self) -> None: ...

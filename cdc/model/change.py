@@ -1,0 +1,251 @@
+"""Change events and markers, and their one wire format: Debezium's JSON envelope.
+
+A change event is `before`, `after`, `source`, `op`, `ts_ms`, `transaction`
+(https://debezium.io/documentation/reference/stable/connectors/mysql.html, "Data change events"). `source` has, in addition,
+`seq` (the sequence as four integers), `schema` (the table version's fingerprint), `token` (the reader's fencing token), `lane`,
+`n` (the lane's count of change events, this one included) and `tx_pos` (offset of the transaction's start in `file`);
+`transaction.end` marks a transaction's last captured event; `source.replay` an event that a rewind sends again.
+A marker is what the reader tells the sinks: Debezium's `m` operation with a `marker` object.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from cdc import __version__
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.errors import PoisonMessage
+from cdc.model.position import Sequence
+
+Value = str | int | float | bool | None
+Row = dict[str, Value]
+
+
+class Message(NamedTuple):
+    """What a producer sends: `key` is a JSON object of the key columns, or None for a marker."""
+
+    lane: str
+    key: bytes | None
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What all change events of one source transaction share.
+
+    `point` is the transaction's start. `commit_us`: microseconds since 1970 (MariaDB: whole seconds).
+    """
+
+    point: SourcePoint
+    server_id: int
+    gtid: str | None
+    thread: int | None
+    commit_us: int
+
+    @property
+    def id(self) -> str:
+        return self.gtid or f"{self.point.file}:{self.point.offset}"
+
+
+class Change(NamedTuple):
+    """One row's change as a sink sees it; `key` in key order, `before`/`after` by column name."""
+
+    op: str
+    db: str
+    table: str
+    schema: str
+    key: tuple[Value, ...]
+    before: Row | None
+    after: Row | None
+    seq: Sequence
+    n: int
+    token: int
+    ends_transaction: bool
+    replay: bool
+    point: SourcePoint
+    commit_us: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a reader tells the sinks of one lane, beside change events.
+
+    kind `epoch`: a reader with `token` begins; its run has every change event of the lane after count `n`.
+        `content`: generation, previous ([generation, count of this lane] or null), start (the lane is whole from this
+        point on), lanes (all of the generation).
+    kind `heartbeat`: everything up to `seq` was sent; `n` is the count so far.
+    kind `barrier`: counted like a change event; every lane of `content["lanes"]` is applied up to it, then
+        `content["action"]` (`truncate` on `content["db"]`, `content["table"]`, or null) happens once, in lane `content["home"]`.
+    """
+
+    kind: str
+    lane: str
+    seq: Sequence
+    n: int
+    token: int
+    point: SourcePoint
+    commit_us: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A decoded change of one row, before it has a lane, a count and a place in the order.
+
+    `key` holds the key columns of the row it changes; `before` and `after` what remains after projection and masks.
+    """
+
+    op: str
+    db: str
+    table: str
+    schema: str
+    key: Row
+    before: Row | None
+    after: Row | None
+
+
+def render_change(
+    draft: Draft,
+    *,
+    connector: str,
+    flavor: str,
+    transaction: Transaction,
+    seq: Sequence,
+    event_offset: int,
+    lane: str,
+    n: int,
+    token: int,
+    total_order: int,
+    table_order: int,
+    ends_transaction: bool,
+    replay: bool,
+    now_ms: int,
+) -> Message:
+    """The message of one change event. `total_order`, `table_order` count from 1 within the transaction."""
+    source: dict[str, Any] = {
+        "version": __version__,
+        "connector": flavor,
+        "name": connector,
+        "ts_ms": transaction.commit_us // 1000,
+        "ts_us": transaction.commit_us,
+        "snapshot": "false",
+        "db": draft.db,
+        "table": draft.table,
+        "server_id": transaction.server_id,
+        "gtid": transaction.gtid,
+        "file": transaction.point.file,
+        "pos": event_offset,
+        "row": seq.row,
+        "thread": transaction.thread,
+        "query": None,
+        "source_id": transaction.point.source_id,
+        "tx_pos": transaction.point.offset,
+        "seq": seq,
+        "schema": draft.schema,
+        "token": token,
+        "lane": lane,
+        "n": n,
+    }
+    if replay:
+        source["replay"] = True
+    order: dict[str, Any] = {
+        "id": transaction.id,
+        "total_order": total_order,
+        "data_collection_order": table_order,
+    }
+    if ends_transaction:
+        order["end"] = True
+    value = {
+        "before": draft.before,
+        "after": draft.after,
+        "source": source,
+        "op": draft.op,
+        "ts_ms": now_ms,
+        "transaction": order,
+    }
+    return Message(lane, orjson.dumps(draft.key), orjson.dumps(value))
+
+
+def render_marker(marker: Marker, *, connector: str, flavor: str, now_ms: int) -> Message:
+    """The message of one marker; a truncation's home lane carries Debezium's `t`, all others `m`."""
+    truncates = marker.content.get("action") == "truncate"
+    home = truncates and marker.content["home"] == marker.lane
+    value = {
+        "before": None,
+        "after": None,
+        "source": {
+            "version": __version__,
+            "connector": flavor,
+            "name": connector,
+            "ts_ms": marker.commit_us // 1000,
+            "ts_us": marker.commit_us,
+            "snapshot": "false",
+            "db": marker.content.get("db", ""),
+            "table": marker.content.get("table"),
+            "server_id": 0,
+            "gtid": None,
+            "file": marker.point.file,
+            "pos": marker.seq.offset,
+            "row": marker.seq.row,
+            "thread": None,
+            "query": None,
+            "source_id": marker.point.source_id,
+            "tx_pos": marker.point.offset,
+            "seq": marker.seq,
+            "token": marker.token,
+            "lane": marker.lane,
+            "n": marker.n,
+        },
+        "op": "t" if home else "m",
+        "ts_ms": now_ms,
+        "transaction": None,
+        "message": {"prefix": f"lockstep.{marker.kind}", "content": ""},
+        "marker": {"kind": marker.kind, "content": marker.content},
+    }
+    return Message(marker.lane, None, orjson.dumps(value))
+
+
+def parse(key: bytes | None, value: bytes) -> Change | Marker:
+    """Reads one message back; raises PoisonMessage for anything that is not one of ours."""
+    try:
+        envelope: dict[str, Any] = orjson.loads(value)
+        source = envelope["source"]
+        generation, file, offset, row = source["seq"]
+        seq = Sequence(generation, file, offset, row)
+        point = SourcePoint(source["source_id"], source["file"], source["tx_pos"], source["gtid"] or "")
+        if "marker" in envelope:
+            marker = envelope["marker"]
+            return Marker(
+                marker["kind"],
+                source["lane"],
+                seq,
+                source["n"],
+                source["token"],
+                point,
+                source["ts_us"],
+                marker["content"],
+            )
+        return Change(
+            envelope["op"],
+            source["db"],
+            source["table"],
+            source["schema"],
+            tuple(orjson.loads(key or b"").values()),
+            envelope["before"],
+            envelope["after"],
+            seq,
+            source["n"],
+            source["token"],
+            "end" in envelope["transaction"],
+            "replay" in source,
+            point,
+            source["ts_us"],
+            value,
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PoisonMessage(
+            f"a message of {len(value)} bytes in the queue is not a change event of this connector ({type(error).__name__})",
+            hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
+        ) from error

@@ -1,0 +1,275 @@
+"""The connector file's values: one form, frozen, refused where impossible.
+
+Reading the file, its `${…}` references and its line numbers is cdc.wiring.connector_file's job.
+"""
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,47}$"
+
+
+class Url(SecretStr):
+    """A URL that never shows its password: `str()` and `repr()` give the redacted form.
+
+    `get_secret_value()` is the whole. Parts are percent-decoded.
+    """
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.get_secret_value()).scheme
+
+    @property
+    def redacted(self) -> str:
+        return re.sub(r"(?<=://)([^/@]*):([^/]*)@", r"\1:***@", self.get_secret_value().split("?")[0])
+
+    @property
+    def user(self) -> str:
+        return unquote(urlsplit(self.get_secret_value()).username or "")
+
+    @property
+    def password(self) -> str:
+        return unquote(urlsplit(self.get_secret_value()).password or "")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.get_secret_value()).hostname or ""
+
+    @property
+    def port(self) -> int | None:
+        return urlsplit(self.get_secret_value()).port
+
+    @property
+    def path(self) -> str:
+        return unquote(urlsplit(self.get_secret_value()).path)
+
+    def __str__(self) -> str:
+        return self.redacted
+
+    def __repr__(self) -> str:
+        return f"Url({self.redacted!r})"
+
+    def _display(self) -> str:
+        return self.redacted
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Tls(_Section):
+    """TLS of one connection; off loopback the default is verify-full."""
+
+    mode: Literal["disabled", "required", "verify-ca", "verify-full"] = Field(
+        description="disabled: plain text; required: encrypted, the server is not checked; verify-ca: its certificate is "
+        "checked; verify-full: its host name too"
+    )
+    ca: str | None = Field(None, description="file with the CA certificates; default: the system's")
+    cert: str | None = Field(None, description="file with the client's certificate")
+    key: str | None = Field(None, description="file with the client's key")
+
+
+def effective_tls(url: Url, tls: Tls | None) -> Tls:
+    """The file's `tls:`, else verify-full, but plain on loopback."""
+    if tls is not None:
+        return tls
+    loopback = url.host in {"localhost", "::1", ""} or url.host.startswith("127.")
+    return Tls(mode="disabled" if loopback else "verify-full", ca=None, cert=None, key=None)
+
+
+class SourceConfig(_Section):
+    url: Url = Field(description="mysql://user:password@host:port, or mariadb://")
+    server_id: int = Field(ge=1, le=2**32 - 1, description="unique among the server's replicas")
+    tables: tuple[str, ...] = Field(
+        min_length=1,
+        description="patterns `db.table` with * and ?; a leading ! excludes; the last match decides",
+    )
+    start: str = Field(
+        "latest",
+        description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time "
+        "(snapshot: not yet)",
+    )
+    tls: Tls | None = None
+    exclude_columns: tuple[str, ...] = Field((), description="patterns `db.table.column` that never leave the reader")
+    mask_columns: tuple[str, ...] = Field(
+        (), description="patterns `db.table.column` sent as a salted SHA-256, so that equal stays equal"
+    )
+    mask_salt: SecretStr | None = Field(None, description="salt of mask_columns; needed with it")
+    by_table: tuple[str, ...] = Field(
+        (),
+        description="patterns of tables that go whole into one lane (tables with further unique keys do so by themselves)",
+    )
+    schema_changes: Literal["stop", "ignore"] = Field(
+        "stop",
+        description="what DROP or RENAME of a captured table does; new columns are noticed at the sink",
+    )
+    heartbeat_seconds: float = Field(1.0, gt=0, le=60)
+    read_timeout_seconds: float | None = Field(None, gt=0, description="default: 10, at least three heartbeats")
+
+    @field_validator("tables", "by_table")
+    @classmethod
+    def _qualified(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            if "." not in pattern:
+                raise ValueError(f"'{pattern}' lacks the database: write db.table")
+        return patterns
+
+    @field_validator("exclude_columns", "mask_columns")
+    @classmethod
+    def _columns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            if pattern.count(".") < 2:
+                raise ValueError(f"'{pattern}' is not db.table.column")
+        return patterns
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: Url) -> Url:
+        return _one_of(url, ("mysql", "mariadb"))
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, start: str) -> str:
+        if start == "snapshot":
+            raise ValueError("snapshots are not there yet: use latest, earliest, a position, a GTID set or a time")
+        return start
+
+    @model_validator(mode="after")
+    def _salted(self) -> "SourceConfig":
+        if self.mask_columns and not (self.mask_salt and self.mask_salt.get_secret_value()):
+            raise ValueError("mask_columns needs mask_salt: without one a masked value can be guessed")
+        return self
+
+
+class QueueConfig(_Section):
+    url: Url = Field(description="redis:// rediss:// redis+sentinel:// redis+cluster:// kafka://host:9092,… memory://")
+    lanes: int = Field(4, ge=1, le=1024)
+    topic: str | None = Field(None, description="Kafka: the topic's name, from {name}, {db}, {table}; default {name}")
+    exactly_once: bool = Field(False, description="Kafka: rows and checkpoint in one Kafka transaction")
+    max_backlog: int = Field(
+        100_000,
+        ge=1000,
+        description="Redis Streams: entries of a lane at which the reader waits for the sinks",
+    )
+    max_message_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    properties: dict[str, str] = Field(default_factory=dict, description="Kafka: librdkafka properties, as they are")
+    tls: Tls | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: Url) -> Url:
+        return _one_of(url, (*_REDIS, "kafka", "kafka+ssl", "memory"))
+
+    @model_validator(mode="after")
+    def _kafka_only(self) -> "QueueConfig":
+        if not self.url.scheme.startswith("kafka"):
+            for key in ("topic", "exactly_once", "properties"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} is for Kafka queues only")
+        return self
+
+
+class SinkConfig(_Section):
+    url: Url = Field(description="postgresql:// mysql:// mariadb:// sqlite:///file memory://")
+    tables: tuple[str, ...] = Field(
+        ("*.*",), min_length=1, description="which of the source's tables this sink applies"
+    )
+    table: str = Field("{table}", description="the target's table, from {db} and {table}")
+    create_tables: bool = True
+    on_error: Literal["stop", "dead_letter"] = "stop"
+    missing_rows: Literal["error", "insert"] = Field(
+        "error",
+        description="what an update of a row that the target lacks is: an error, or an insert of the whole row",
+    )
+    batch_rows: int = Field(5000, ge=1, le=100_000)
+    batch_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    tls: Tls | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: Url) -> Url:
+        return _one_of(url, ("postgresql", "mysql", "mariadb", "sqlite", "memory"))
+
+    @field_validator("table")
+    @classmethod
+    def _template(cls, table: str) -> str:
+        try:
+            table.format(db="a", table="b")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {db} and {table} can stand in braces") from error
+        return table
+
+
+class CoordinationConfig(_Section):
+    url: Url = Field(description="redis:// rediss:// redis+sentinel:// redis+cluster:// memory://")
+    lease_seconds: float = Field(10.0, ge=0.5, le=600)
+    tls: Tls | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: Url) -> Url:
+        return _one_of(url, (*_REDIS, "memory"))
+
+
+SinkName = Annotated[str, Field(pattern=_NAME)]
+
+
+class ConnectorConfig(_Section):
+    """One connector: a source, a queue, one or several sinks, and how they are coordinated."""
+
+    name: str = Field(pattern=_NAME, description="prefixes everything that the connector owns")
+    source: SourceConfig
+    queue: QueueConfig
+    order: Literal["key", "transaction"] = "key"
+    sink: SinkConfig | None = Field(None, description="the one sink; its name is `sink`")
+    sinks: dict[SinkName, SinkConfig] = Field(default_factory=dict, description="or several, by name")
+    coordination: CoordinationConfig | None = Field(None, description="default: the queue's Redis")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "ConnectorConfig":
+        if (self.sink is None) == (not self.sinks):
+            raise ValueError("give either `sink` or `sinks`")
+        if self.coordination is None and self.queue.url.scheme not in (*_REDIS, "memory"):
+            raise ValueError("coordination.url is needed where the queue is not Redis")
+        if self.order == "transaction":
+            if self.queue.lanes != 1 and "lanes" in self.queue.model_fields_set:
+                raise ValueError("order: transaction has one lane: drop queue.lanes, or set it to 1")
+            if self.queue.topic and "{" in self.queue.topic.replace("{name}", ""):
+                raise ValueError("order: transaction has one topic: queue.topic cannot have {db} or {table}")
+        targets: dict[tuple[str, str, str], str] = {}
+        for name, sink in self.all_sinks.items():
+            place = (sink.url.get_secret_value().split("?")[0], sink.table, "|".join(sink.tables))
+            if sink.url.scheme != "memory" and place in targets:
+                raise ValueError(f"sinks {targets[place]} and {name} write to the same tables of one target")
+            targets[place] = name
+        if "memory" in {self.queue.url.scheme, self.coordinator.url.scheme} and not (
+            self.queue.url.scheme == self.coordinator.url.scheme
+        ):
+            raise ValueError("memory:// is for queue and coordination together: both live in one process")
+        return self
+
+    @property
+    def all_sinks(self) -> dict[str, SinkConfig]:
+        return self.sinks or ({"sink": self.sink} if self.sink else {})
+
+    @property
+    def lanes(self) -> int:
+        return 1 if self.order == "transaction" else self.queue.lanes
+
+    @property
+    def coordinator(self) -> CoordinationConfig:
+        if self.coordination is not None:
+            return self.coordination
+        return CoordinationConfig(url=self.queue.url, tls=self.queue.tls, lease_seconds=10.0)
+
+
+_REDIS = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
+
+def _one_of(url: Url, schemes: tuple[str, ...]) -> Url:
+    if url.scheme not in schemes:
+        raise ValueError(f"'{url.scheme or url.redacted}' is not one of {', '.join(s + '://' for s in schemes)}")
+    return url

@@ -1,0 +1,96 @@
+"""What the pipeline asks of a queue. Every adapter and the in-memory twin pass tests/contract/test_queue.py.
+
+A lane is a name: `0` … `lanes-1`, or, where a topic template makes topics for tables, `topic/partition`.
+Delivery is at least once and in order within a lane; what makes the effect exactly once is at the sink.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint
+from cdc.model.schema import TableSchema
+
+
+class Received(NamedTuple):
+    """One message as the queue hands it out. `offset`: the queue's own place of it; opaque, stored in the progress row."""
+
+    offset: str
+    key: bytes | None
+    value: bytes
+
+
+class Producer(Protocol):
+    """One reader's way into the queue. Not thread-safe. Errors: QueueUnavailable (again, with a new Producer),
+    Fenced (a higher token has been here: stop), QueueRefused (stop; names the limit where a message is too large)."""
+
+    def open(self, token: int) -> Checkpoint | None:
+        """Called once, first. From its return on, no producer with a lower token changes what `open` of any later producer
+        or a consumer sees as the truth: Redis Streams refuse it, Kafka leaves it to the sinks (rule of the epoch marker; with
+        `exactly_once` the older producer is fenced by its transactional id). Returns the stored checkpoint with the highest
+        token, or None where there is none. Raises Fenced where a token above `token` is stored."""
+
+    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+        """Sends schemas, then messages in their order, then moves the checkpoint.
+
+        The checkpoint is stored only after every message of this and all earlier calls is confirmed, atomically with them
+        where the store can. May return before that, holding a bounded amount; blocks while the queue is full (it never drops),
+        but no longer than `stop_waiting` allows (see `Queue.producer`): then it raises QueueUnavailable, nothing of this call
+        being stored. After one message failed none is sent any more: the producer is broken, every later call raises.
+        `messages` may be empty (a checkpoint moves along)."""
+
+    def flush(self) -> None:
+        """Returns when everything published is confirmed and the last checkpoint is stored; raises as publish does."""
+
+    @property
+    def confirmed(self) -> Checkpoint | None:
+        """The last checkpoint that is stored (None before the first)."""
+
+    def close(self) -> None:
+        """Frees what it holds; waits for nothing. May be called twice, and after an error."""
+
+
+class LaneReader(Protocol):
+    """Reads one lane in order. Errors: QueueUnavailable (again, with a new reader), Gap (entries after the asked
+    offset are gone: trimmed, expired, lost)."""
+
+    def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
+        """The next messages, in order, at least one if there is one within `wait_seconds`, else empty. Not more than
+        `max_messages`; stops adding at `max_bytes` of values (one larger message still comes alone). Each message comes
+        once from one reader, unless `nack` rewinds it."""
+
+    def ack(self, offset: str) -> None:
+        """Everything up to `offset` is committed at the sink's target. Never called before that commit. May let the queue
+        trim what all configured sinks have acked. Losing an ack does no harm."""
+
+    def nack(self) -> None:
+        """What was read since the last ack was not applied: the next read hands it out again."""
+
+    def close(self) -> None: ...
+
+
+class Queue(Protocol):
+    """The adapter's front. Constructing it opens no connection."""
+
+    def producer(self) -> Producer: ...
+
+    def reader(self, sink: str, lane: str, after: str) -> LaneReader:
+        """A reader of `lane` for the named sink, that begins after `after` ("" = at the first message the lane still has)."""
+
+    def lanes(self) -> Sequence[str]:
+        """The lanes that exist: those of the static layout, and those that a stored checkpoint names."""
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The stored checkpoint with the highest token; reads only, fences nobody."""
+
+    def schema(self, fingerprint: str) -> TableSchema | None:
+        """A published schema; consumers that start later find it here."""
+
+    def backlog(self, lane: str, after: str) -> int | None:
+        """How many messages lie in the lane after `after`; None where the queue cannot tell cheaply."""
+
+    def check(self) -> Sequence[str]:
+        """Looks whether the queue is fit (reachable, not evicting, limits): raises QueueUnavailable or QueueRefused, and
+        returns lines for a person about what it found (version, settings)."""
+
+    def close(self) -> None: ...

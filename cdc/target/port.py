@@ -1,0 +1,109 @@
+"""What the pipeline asks of a target. Every adapter and the in-memory twin pass tests/contract/test_target.py.
+
+The progress table `_cdc_progress` and the dead letters `_cdc_dead_letters` live in the target; the progress row moves in the
+same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing was
+written), RowRefused (these values, for good), TargetRefused (stop).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cdc.model.batch import DeadLetter, Key, TableBatch
+from cdc.model.checkpoint import Progress
+from cdc.model.schema import TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter as it lies in the store; `id` is the store's, ascending in the order they were parked."""
+
+    id: int
+    lane: str
+    db: str
+    table: str
+    key: str
+    seq: str
+    reason: str
+    parked_at: str
+    key_json: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFinding:
+    """A source column that the target's cannot hold: what is lost, and what to do."""
+
+    column: str
+    problem: str
+    hint: str
+
+
+class LaneWriter(Protocol):
+    """One worker's connection to the target, for one lane at a time. Not thread-safe.
+
+    take_over, then again and again: begin, (parked, apply, truncate, park)*, commit or rollback. After any error the caller
+    rolls back; after TargetUnavailable it throws the writer away and opens a new one.
+    """
+
+    def take_over(self, lane: str, token: int) -> Progress | None:
+        """Compare-and-set of the row's token, committed on return: raises Fenced (with `stored`) unless `token` is above the
+        stored one. Returns the progress (with the new token), or None where the lane never had any (a row with ORIGIN
+        and `token` is then made). A former holder stopped inside its transaction must not block for ever: after half
+        a lease of waiting its session is ended (MySQL), or the server ends it (PostgreSQL: idle-in-transaction limit)."""
+
+    def begin(self) -> Progress:
+        """Begins the transaction, locks the lane's progress row, and returns it. Raises Fenced where the token stored is not
+        the one taken over with."""
+
+    def parked(self) -> frozenset[tuple[str, str, Key]]:
+        """(db, table, key) of all dead letters of this lane, inside the transaction. Cheap where there are none."""
+
+    def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
+        """Applies in the order: all deletes, batch by batch; then updates and inserts, batch by batch. Makes missing tables
+        first where the sink says so. Bulk: no round trip for each row. With `savepoint` an error (RowRefused) leaves the
+        transaction as it was before the call; without, the caller rolls back. An update whose row is missing raises
+        RowRefused, naming table and key, unless `tolerant`: then it inserts the whole row. Values that move between
+        unique keys within the batch (swaps) must not fail. Only the rows of these primary keys ever change."""
+
+    def truncate(self, schema_db: str, table: str) -> None:
+        """Empties the target's table for the source's `schema_db.table`, inside the transaction (DELETE where TRUNCATE
+        would commit). A table that is not there is empty."""
+
+    def park(self, letters: Sequence[DeadLetter]) -> None:
+        """Stores dead letters, in order, inside the transaction."""
+
+    def commit(self, progress: Progress) -> None:
+        """Moves the progress row and commits, in that order; on return it is durable. `progress.token` must be the
+        taken-over one. A connection that dies during COMMIT raises TargetUnavailable: the stored row tells what happened."""
+
+    def rollback(self) -> None:
+        """Never raises; may be called at any time."""
+
+    def close(self) -> None: ...
+
+
+class Target(Protocol):
+    """The adapter's front for one sink of one connector. Constructing it opens no connection."""
+
+    def writer(self, lease_seconds: float) -> LaneWriter: ...
+
+    def progress(self) -> Mapping[str, Progress]:
+        """All lanes' progress rows of this connector and sink, as committed; empty where there is no table yet."""
+
+    def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
+        """For `cdc check`: by source table `db.table`, the columns that cannot be held; raises as above when unreachable,
+        when rights are missing, or (create_tables: false) when a table is missing."""
+
+    def dead_letters(self, limit: int) -> Sequence[StoredLetter]: ...
+
+    def dead_letter_count(self) -> int: ...
+
+    def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
+        """One transaction that locks the lane's progress row (so that it is serial with the sink), applies `batches`
+        (tolerant) and removes `letters`, all of one lane. With no batches it drops them."""
+
+    def describe(self) -> str:
+        """Product and version, for people: `PostgreSQL 15.20`."""
+
+    def close(self) -> None: ...
