@@ -3,7 +3,7 @@
 Adapter: cdc.binlog.source.BinlogSource (MySQL 8.0–9.7, MariaDB 10.5–11).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -67,9 +67,9 @@ Item = Begin | Rows | Truncated | End | Passed
 class Stream(Protocol):
     """One connection that dumps the binlog. Not thread-safe, but `close` may be called from another thread."""
 
-    def items(self, wait_seconds: float) -> Iterator[Item | None]:
-        """Items as they come, for ever; None whenever nothing came for `wait_seconds` (so that the caller can do its
-        other duties). Transactions without rows of captured tables come as Passed, not as Begin and End.
+    def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
+        """Items as they come, for ever; None whenever nothing came for `wait_seconds()` (so that the caller can do its
+        other duties; asked anew before each wait: short while the caller has something to flush, long when idle). Transactions without rows of captured tables come as Passed, not as Begin and End.
         Reads from the socket in large pieces; memory is bounded by the largest single event.
 
         Raises SourceUnavailable (broken or half-open connection: no bytes for the read timeout though the server was asked

@@ -49,14 +49,16 @@ class Transaction:
 
 
 class Change(NamedTuple):
-    """One row's change as a sink sees it; `key` in key order, `before`/`after` by column name."""
+    """One row's change as a sink sees it; `key` in key order, `after` by column name (None after a delete).
+
+    `raw` is the whole message; its before-image is not parsed into objects that nobody needs.
+    """
 
     op: str
     db: str
     table: str
     schema: str
     key: tuple[Value, ...]
-    before: Row | None
     after: Row | None
     seq: Sequence
     n: int
@@ -233,7 +235,6 @@ def parse(key: bytes | None, value: bytes) -> Change | Marker:
             source["table"],
             source["schema"],
             tuple(orjson.loads(key or b"").values()),
-            envelope["before"],
             envelope["after"],
             seq,
             source["n"],

@@ -93,6 +93,7 @@ class Progress:
     change event applied. `offset` is the queue's own place after which to go on reading ("" = the lane's beginning).
     `point` is the start of the transaction of the watermark: from there everything above the watermark can be read again.
     `arrived`: the barrier at which this lane waits, all before it being applied.
+    `fingerprint`: that of the generation's routing (see Checkpoint).
     `commit_us`: commit time at the source of the last change event applied, microseconds since 1970.
     """
 
@@ -105,3 +106,4 @@ class Progress:
     point: SourcePoint | None = None
     arrived: Sequence | None = None
     commit_us: int = 0
+    fingerprint: str = ""
