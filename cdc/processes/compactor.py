@@ -1,0 +1,72 @@
+"""Within one batch, several changes of a key become the net one: a pure function of changes.
+
+Keeping upserts and deletes apart by kind would lose rows; here the last operation of a key wins, merged with what the
+earlier ones of the batch had already made of the row.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from cdc.model.batch import Key, TableBatch
+from cdc.model.change import Change, Row
+from cdc.model.errors import PoisonMessage
+from cdc.model.schema import TableSchema
+
+_Net = tuple[str, Row]
+_DELETED: _Net = ("delete", {})
+
+
+def compact(
+    changes: Sequence[Change], schema_of: Callable[[str], TableSchema], *, upsert: bool = False
+) -> list[TableBatch]:
+    """The net change of each key, one TableBatch for each table in the order of their first change.
+
+    All changes of one table must be of one schema version (see `runs`). With `upsert`, and for changes that a rewind sends
+    again, an update of a row that may be missing counts as an insert of the whole row.
+    """
+    tables: dict[str, dict[Key, _Net]] = {}
+    for change in changes:
+        nets = tables.setdefault(change.schema, {})
+        nets[change.key] = _merge(nets.get(change.key), change, upsert or change.replay)
+    return [_batch(schema_of(fingerprint), nets) for fingerprint, nets in tables.items()]
+
+
+def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Cuts a batch where a table goes on under another schema version: what comes before must be applied first."""
+    run: list[Change] = []
+    versions: dict[tuple[str, str], str] = {}
+    for change in changes:
+        if versions.setdefault((change.db, change.table), change.schema) != change.schema:
+            yield run
+            run = []
+            versions = {(change.db, change.table): change.schema}
+        run.append(change)
+    if run:
+        yield run
+
+
+def _merge(net: _Net | None, change: Change, upsert: bool) -> _Net:
+    if change.op == "d":
+        return _DELETED
+    row = change.after
+    if row is None:
+        raise PoisonMessage(
+            f"a change '{change.op}' of {change.db}.{change.table} at {change.seq} has no row",
+            hint="find out who else writes to this queue; `cdc replay` sends the true events again",
+        )
+    if change.op != "u" or upsert:
+        return ("insert", row)
+    if net is None or net is _DELETED:
+        return ("update", row)
+    kind, earlier = net
+    return (kind, row if row.keys() == earlier.keys() else {**earlier, **row})
+
+
+def _batch(schema: TableSchema, nets: dict[Key, _Net]) -> TableBatch:
+    batch = TableBatch(schema)
+    rows = {"insert": batch.inserts, "update": batch.updates}
+    for key, (kind, row) in nets.items():
+        if kind == "delete":
+            batch.deletes.append(key)
+        else:
+            rows[kind].append(row)
+    return batch

@@ -1,0 +1,164 @@
+"""What of a lane's messages counts: the dedup and fence of one lane, a pure state machine.
+
+Why nothing is lost or doubled, whatever the queue delivers again and whichever readers were alive:
+
+- A new reader's epoch marker comes before its first event in every lane. From it on, events with a lower token are dropped, so
+  the events that count from one reader are a gap-free run from its checkpoint on.
+- An event at or below the watermark was applied (the watermark moved in the same transaction): dropped.
+- Lane counts are part of the checkpoint and so the same in every run: the next event must have the next count. A greater one means
+  that the queue lost something: a gap, and the lane stops.
+"""
+
+from enum import Enum, auto
+
+from cdc.model.change import Change, Marker
+from cdc.model.checkpoint import Progress
+from cdc.model.errors import Gap
+from cdc.model.position import ORIGIN, Sequence
+
+
+class Verdict(Enum):
+    APPLY = auto()  # a change event that counts
+    MOVED = auto()  # nothing to apply, but the progress moved
+    DROP = auto()  # was applied before, or comes from a reader that does not count any more
+    BARRIER = auto()  # apply all before it, wait for the other lanes, then `pass_barrier`
+
+
+class LaneGate:
+    """Not thread-safe. `progress` is what may be stored once everything that was let through is applied."""
+
+    __slots__ = ("_base", "commit_us", "count", "fingerprint", "offset", "point", "reader_token", "watermark")
+
+    def __init__(self, progress: Progress) -> None:
+        self._base = progress
+        self.reader_token = progress.reader_token
+        self.watermark = progress.watermark
+        self.count = progress.count
+        self.offset = progress.offset
+        self.point = progress.point
+        self.commit_us = progress.commit_us
+        self.fingerprint = progress.fingerprint
+
+    @property
+    def progress(self) -> Progress:
+        """Built for each batch, not for each event."""
+        return Progress(
+            self._base.lane,
+            self._base.token,
+            self.reader_token,
+            self.watermark,
+            self.count,
+            self.offset,
+            self.point,
+            None,
+            self.commit_us,
+            self.fingerprint,
+        )
+
+    def offer(self, offset: str, item: Change | Marker) -> Verdict:
+        """Decides about the next message of the lane, which lies at `offset`; raises Gap."""
+        verdict = self._change(item) if isinstance(item, Change) else self._marker(item)
+        if verdict is not Verdict.BARRIER:
+            self.offset = offset
+        return verdict
+
+    def pass_barrier(self, offset: str, marker: Marker) -> None:
+        """All lanes have arrived, and the barrier's action is done or about to be in this transaction."""
+        self._advance(marker)
+        self.offset = offset
+        if marker.kind == "epoch":
+            self._enter(marker)
+
+    def _change(self, change: Change) -> Verdict:
+        if change.token < self.reader_token:
+            return Verdict.DROP
+        self._announced(change)
+        if change.seq <= self.watermark:
+            return Verdict.DROP
+        self._next(change)
+        self._advance(change)
+        return Verdict.APPLY
+
+    def _marker(self, marker: Marker) -> Verdict:
+        if marker.token < self.reader_token:
+            return Verdict.DROP
+        if marker.kind == "epoch":
+            return self._epoch(marker)
+        self._announced(marker)
+        if marker.kind == "heartbeat":
+            return self._heartbeat(marker)
+        if marker.seq <= self.watermark:
+            return Verdict.DROP
+        self._next(marker)
+        return Verdict.BARRIER
+
+    def _epoch(self, marker: Marker) -> Verdict:
+        generation = marker.seq.generation
+        if marker.token == self.reader_token:
+            return Verdict.DROP
+        if generation < self.watermark.generation:
+            raise self._gap(marker.seq, f"the lane is already in generation {self.watermark.generation}")
+        if generation == self.watermark.generation:
+            if marker.n > self.count:
+                raise self._gap(marker.seq, f"{self.count} events were applied, but the reader begins after {marker.n}")
+            self._enter(marker)
+            return Verdict.MOVED
+        if marker.n != 0:
+            raise self._gap(marker.seq, f"generation {generation} is first seen at its event {marker.n}")
+        if self.watermark == ORIGIN:
+            self._enter(marker)
+            self._advance(marker)
+            return Verdict.MOVED
+        if not self._connects(marker):
+            raise self._gap(marker.seq, f"generation {generation} begins after what was applied")
+        return Verdict.BARRIER
+
+    def _connects(self, marker: Marker) -> bool:
+        """Whether a new generation leaves nothing out: it begins at or before what was applied of the same server, or
+        everything of the generation before it was applied."""
+        start: list[int] = marker.content["start"]
+        same_server = self.point is not None and self.point.source_id == marker.point.source_id
+        if same_server and (start[0], start[1]) <= (self.watermark.file, self.watermark.offset):
+            return True
+        previous: list[int] | None = marker.content["previous"]
+        return previous is not None and previous[0] == self.watermark.generation and self.count >= previous[1]
+
+    def _heartbeat(self, marker: Marker) -> Verdict:
+        if marker.n > self.count:
+            raise self._gap(marker.seq, f"{self.count} events came of {marker.n}")
+        if marker.seq <= self.watermark:
+            return Verdict.DROP
+        self._advance(marker)
+        return Verdict.MOVED
+
+    def _announced(self, item: Change | Marker) -> None:
+        if item.token != self.reader_token or item.seq.generation != self.watermark.generation:
+            raise self._gap(
+                item.seq, f"reader {item.token} sends generation {item.seq.generation} without having announced it"
+            )
+
+    def _next(self, item: Change | Marker) -> None:
+        if item.n != self.count + 1:
+            raise self._gap(item.seq, f"event {self.count + 1} should come, but {item.n} came")
+
+    def _enter(self, marker: Marker) -> None:
+        self.reader_token = marker.token
+        self.fingerprint = marker.content["fingerprint"]
+
+    def _advance(self, item: Change | Marker) -> None:
+        self.watermark = item.seq
+        self.count = item.n
+        self.point = item.point
+        self.commit_us = item.commit_us or self.commit_us
+
+    def _gap(self, seq: Sequence, text: str) -> Gap:
+        place = self.point.position if self.point else "the start of the source's binlog"
+        return Gap(
+            f"gap in lane {self._base.lane} at {seq.file}:{seq.offset}: {text}",
+            hint=f"the queue lost messages; `cdc replay FILE --from {place}` sends them again",
+        )
+
+
+def reached(progress: Progress, seq: Sequence) -> bool:
+    """Whether a lane has been applied up to `seq`, or waits there."""
+    return progress.watermark >= seq or (progress.arrived is not None and progress.arrived >= seq)

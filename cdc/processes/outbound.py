@@ -1,0 +1,232 @@
+"""From the source's items to the queue's messages: lanes, counts, sequences and the checkpoint, without any I/O.
+
+Why a resumed run sends the same messages: a message's lane, count and sequence depend on the checkpoint and on the binlog
+alone. So after a crash the events after the checkpoint come again with the numbers they had, and a sink can tell the
+ones it has (its watermark) from one that is missing (its count).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence as Many
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from cdc.model.change import Draft, Marker, Message, Transaction, render_change, render_marker
+from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
+from cdc.model.position import ORIGIN, Sequence, file_number
+from cdc.model.routing import lane_name, lane_number
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How a connector spreads its change events over lanes.
+
+    `lanes` partitions; `topic` a template with {db}, {table} where each table has a topic of its own, else None.
+    """
+
+    connector: str
+    flavor: str
+    lanes: int
+    topic: str | None = None
+
+    def static_lanes(self) -> list[str]:
+        return [] if self.topic else [lane_name(None, number) for number in range(self.lanes)]
+
+    def table_lanes(self, db: str, table: str) -> list[str]:
+        return [self.lane(db, table, number) for number in range(self.lanes)] if self.topic else []
+
+    def lane(self, db: str, table: str, number: int) -> str:
+        topic = self.topic and self.topic.format(name=self.connector, db=db, table=table)
+        return lane_name(topic, number)
+
+
+class _Held(NamedTuple):
+    """A transaction's latest change event, held back until it is known whether another one follows."""
+
+    draft: Draft
+    seq: Sequence
+    offset: int
+    total_order: int
+    table_order: int
+
+
+class Outbound:
+    """Not thread-safe. `begin_run` once, then items as they come; `take` empties what has gathered."""
+
+    def __init__(self, checkpoint: Checkpoint, routing: Routing, now: Callable[[], float] = time.time) -> None:
+        self._routing = routing
+        self._now = now
+        self._base = checkpoint
+        self._by_table = frozenset(checkpoint.by_table)
+        self._counts = {lane: state.count for lane, state in checkpoint.lanes.items()}
+        self._after = {lane: state.after for lane, state in checkpoint.lanes.items() if state.after > ORIGIN}
+        self._sent = checkpoint.after
+        self._point = checkpoint.point
+        self._file = file_number(checkpoint.point.file)
+        self._transaction: Transaction | None = None
+        self._held: _Held | None = None
+        self._orders: Counter[tuple[str, str]] = Counter()
+        self._total = 0
+        self._marked: dict[str, Sequence] = {}
+        self._messages: list[Message] = []
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def inside(self) -> bool:
+        """Whether a transaction has begun whose end has not come."""
+        return self._transaction is not None
+
+    @property
+    def reached(self) -> Sequence:
+        """Everything up to here has been turned into messages (boundary of the last whole transaction)."""
+        return self._boundary(self._point)
+
+    @property
+    def lanes(self) -> list[str]:
+        return list(self._counts)
+
+    def begin_run(self) -> None:
+        """An epoch marker for every lane: from here on, lower reader tokens do not count."""
+        for lane in self._routing.static_lanes():
+            self._counts.setdefault(lane, 0)
+        for lane in self._counts:
+            self._epoch(lane)
+
+    def begin(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._file = file_number(transaction.point.file)
+        self._point = transaction.point
+        self._orders.clear()
+        self._total = 0
+
+    def rows(self, offset: int, drafts: Many[Draft]) -> None:
+        """One rows event at `offset`; the index of a draft is its sequence's `row`."""
+        for row, draft in enumerate(drafts):
+            self._total += 1
+            self._orders[draft.db, draft.table] += 1
+            seq = Sequence(self._base.generation, self._file, offset, row)
+            if seq <= self._base.after:
+                continue
+            self._release(ends=False)
+            self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table])
+
+    def truncate(self, offset: int, db: str, table: str) -> None:
+        """A barrier on every lane; the table's own first lane is the one where the table is emptied."""
+        seq = Sequence(self._base.generation, self._file, offset, 0)
+        if seq <= self._base.after:
+            return
+        self._release(ends=True)
+        for lane in self._routing.table_lanes(db, table):
+            self._known(lane)
+        home = self._routing.lane(db, table, lane_number(db, table, (), self._routing.lanes))
+        content: dict[str, object] = {"action": "truncate", "db": db, "table": table, "home": home, "lanes": self.lanes}
+        for lane in self.lanes:
+            if seq > self._after.get(lane, ORIGIN):
+                self._counts[lane] += 1
+                self._mark("barrier", lane, seq, content)
+        self._sent = seq
+
+    def end(self, point: SourcePoint) -> None:
+        self._release(ends=True)
+        self._transaction = None
+        self.passed(point)
+
+    def passed(self, point: SourcePoint) -> None:
+        """Nothing is missing up to the boundary `point`."""
+        self._point = point
+        self._file = file_number(point.file)
+
+    def heartbeat(self) -> None:
+        """A marker for each lane that has not heard of the last boundary yet; only between transactions."""
+        seq = self.reached
+        for lane in self._counts:
+            if self._marked.get(lane, ORIGIN) < seq and self._after.get(lane, ORIGIN) < seq:
+                self._mark("heartbeat", lane, seq, {})
+                self._marked[lane] = seq
+
+    def take(self) -> tuple[list[Message], Checkpoint]:
+        """What has gathered, and the checkpoint that holds once it is confirmed."""
+        messages, self._messages, self.bytes = self._messages, [], 0
+        lanes = {lane: LaneCount(count, self._after.get(lane, ORIGIN)) for lane, count in self._counts.items()}
+        checkpoint = replace(self._base, point=self._point, after=max(self._sent, self._base.after), lanes=lanes)
+        return messages, checkpoint
+
+    def _boundary(self, point: SourcePoint) -> Sequence:
+        return Sequence(self._base.generation, file_number(point.file), point.offset, 0)
+
+    def _release(self, *, ends: bool) -> None:
+        if self._held is None:
+            return
+        held, self._held = self._held, None
+        assert self._transaction is not None, "a change event is held only inside its transaction"
+        draft = held.draft
+        key = () if f"{draft.db}.{draft.table}" in self._by_table else draft.key.values()
+        lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))
+        self._sent = held.seq
+        if held.seq <= self._after.get(lane, ORIGIN):
+            return
+        self._known(lane)
+        self._counts[lane] += 1
+        message = render_change(
+            draft,
+            connector=self._routing.connector,
+            flavor=self._routing.flavor,
+            transaction=self._transaction,
+            seq=held.seq,
+            event_offset=held.offset,
+            lane=lane,
+            n=self._counts[lane],
+            token=self._base.token,
+            total_order=held.total_order,
+            table_order=held.table_order,
+            ends_transaction=ends,
+            replay=held.seq <= self._base.replay_until,
+            now_ms=int(self._now() * 1000),
+        )
+        self._marked[lane] = held.seq
+        self._add(message)
+
+    def _known(self, lane: str) -> None:
+        if lane not in self._counts:
+            self._counts[lane] = 0
+            self._epoch(lane)
+
+    def _epoch(self, lane: str) -> None:
+        base = self._base
+        previous = base.previous and (base.previous[0], base.previous[1].get(lane, 0))
+        content: dict[str, object] = {
+            "generation": base.generation,
+            "previous": previous,
+            "start": [file_number(base.point.file), base.point.offset],
+            "lanes": self.lanes,
+            "fingerprint": base.fingerprint,
+        }
+        self._mark("epoch", lane, Sequence(base.generation, self._file, self._point.offset, 0), content)
+
+    def _mark(self, kind: str, lane: str, seq: Sequence, content: dict[str, object]) -> None:
+        transaction = self._transaction
+        marker = Marker(
+            kind,
+            lane,
+            seq,
+            self._counts[lane],
+            self._base.token,
+            self._point,
+            transaction.commit_us if transaction else 0,
+            content,
+        )
+        self._add(
+            render_marker(
+                marker,
+                connector=self._routing.connector,
+                flavor=self._routing.flavor,
+                now_ms=int(self._now() * 1000),
+            )
+        )
+
+    def _add(self, message: Message) -> None:
+        self._messages.append(message)
+        self.bytes += len(message.value)
