@@ -21,56 +21,72 @@ class Received(NamedTuple):
 
 
 class Producer(Protocol):
-    """One reader's way into the queue. Not thread-safe. Errors: QueueUnavailable (again, with a new Producer),
-    Fenced (a higher token has been here: stop), QueueRefused (stop; names the limit where a message is too large)."""
+    """One reader's way into the queue, for one run. It works only inside calls: it has no thread of its own that would move
+    a checkpoint later. Not thread-safe.
+
+    Errors: QueueUnavailable (again, with a new Producer and a higher token, from the checkpoint that its `open` returns),
+    Fenced (a higher token has been here: stop), QueueRefused (stop; names the limit where a message is too large).
+    After an error the producer is broken: it sends nothing more, and every later call but `close` raises that error."""
 
     def open(self, token: int) -> Checkpoint | None:
         """Called once, first. From its return on, no producer with a lower token changes what `open` of any later producer
         or a consumer sees as the truth: Redis Streams refuse it, Kafka leaves it to the sinks (rule of the epoch marker; with
         `exactly_once` the older producer is fenced by its transactional id). Returns the stored checkpoint with the highest
-        token, or None where there is none. Raises Fenced where a token above `token` is stored."""
+        token, or None where there is none. Raises Fenced, with that token as `stored`, where `token` or one above it is
+        stored: each run needs a token of its own (a coordination that forgot may hand one out twice)."""
+
+    def ready(self, wait_seconds: float) -> bool:
+        """Whether the queue takes more now; where it is full (sinks too slow, broker too slow), waits up to `wait_seconds`
+        for that to change. Called before each `publish`, in a loop in which the reader renews its lease. What was published
+        goes on its way meanwhile. Raises as `publish` does."""
 
     def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
         """Sends schemas, then messages in their order, then moves the checkpoint.
 
         The checkpoint is stored only after every message of this and all earlier calls is confirmed, atomically with them
-        where the store can. May return before that, holding a bounded amount; blocks while the queue is full (it never drops),
-        but no longer than `stop_waiting` allows (see `Queue.producer`): then it raises QueueUnavailable, nothing of this call
-        being stored. After one message failed none is sent any more: the producer is broken, every later call raises.
-        `messages` may be empty (a checkpoint moves along)."""
+        where the store can. May return before that, holding a bounded amount. Does not wait for sinks (see `ready`), and
+        never drops: one call is taken whole even where that goes over the limit. Waits for the store for some seconds at
+        most, then raises QueueUnavailable. After one message failed none is sent any more. An error leaves open whether
+        messages of this call arrived; its checkpoint did not move unless all of them did.
+        `messages` may be empty (a checkpoint moves along). A message's key is never empty bytes. A value above
+        `queue.max_message_bytes` raises QueueRefused."""
 
     def flush(self) -> None:
-        """Returns when everything published is confirmed and the last checkpoint is stored; raises as publish does."""
+        """Returns when everything published is confirmed and the last checkpoint is stored; raises as `publish` does.
+        A reader that has nothing to publish for a while calls it, else the last checkpoint may stay where it was."""
 
     @property
     def confirmed(self) -> Checkpoint | None:
-        """The last checkpoint that is stored (None before the first)."""
+        """The last checkpoint of this run that is stored (None before the first)."""
 
     def close(self) -> None:
-        """Frees what it holds; waits for nothing. May be called twice, and after an error."""
+        """Frees what it holds; waits for nothing (call `flush` before). May be called twice, and after an error."""
 
 
 class LaneReader(Protocol):
-    """Reads one lane in order. Errors: QueueUnavailable (again, with a new reader), Gap (entries after the asked
-    offset are gone: trimmed, expired, lost)."""
+    """Reads one lane in order. Not thread-safe. Errors: QueueUnavailable (again, with a new reader), Gap (entries after the
+    asked offset are gone: trimmed, expired, lost; or the offset is none of this queue's), QueueRefused (stop)."""
 
     def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
-        """The next messages, in order, at least one if there is one within `wait_seconds`, else empty. Not more than
-        `max_messages`; stops adding at `max_bytes` of values (one larger message still comes alone). Each message comes
-        once from one reader, unless `nack` rewinds it."""
+        """The next messages, in order, at least one if there is one within `wait_seconds`, else empty: also where the lane
+        does not exist (yet). Not more than `max_messages`; stops adding at `max_bytes` of values (one larger message still
+        comes alone). Each message comes once from one reader, unless `nack` rewinds it."""
 
     def ack(self, offset: str) -> None:
         """Everything up to `offset` is committed at the sink's target. Never called before that commit. May let the queue
-        trim what all configured sinks have acked. Losing an ack does no harm."""
+        trim what all configured sinks have acked. Losing an ack does no harm; the reader may hold it back (about a second),
+        and sends it at the latest with a later read or `close`."""
 
     def nack(self) -> None:
         """What was read since the last ack was not applied: the next read hands it out again."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Frees what it holds; sends the last ack if that can be done at once. Raises nothing; may be called twice."""
 
 
 class Queue(Protocol):
-    """The adapter's front. Constructing it opens no connection."""
+    """The adapter's front. Constructing it opens no connection. Its methods are thread-safe; each producer and each reader
+    belongs to one thread."""
 
     def producer(self) -> Producer: ...
 
@@ -87,10 +103,11 @@ class Queue(Protocol):
         """A published schema; consumers that start later find it here."""
 
     def backlog(self, lane: str, after: str) -> int | None:
-        """How many messages lie in the lane after `after`; None where the queue cannot tell cheaply."""
+        """How many messages lie in the lane after `after`; None where the queue cannot tell cheaply. For people and metrics."""
 
     def check(self) -> Sequence[str]:
         """Looks whether the queue is fit (reachable, not evicting, limits): raises QueueUnavailable or QueueRefused, and
         returns lines for a person about what it found (version, settings)."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Frees its connections. Producers and readers made from it are closed before it. May be called twice."""
