@@ -1,0 +1,228 @@
+"""The plan of one table under one schema version: where its rows go, as which columns, through which conversions.
+
+Made once for each schema fingerprint: reflects the target's table, makes it where it is missing and the sink says so, and
+verifies that it can hold what will come.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from cdc.model.config import SinkConfig
+from cdc.model.errors import TargetRefused
+from cdc.model.schema import TableSchema
+from cdc.target.port import ColumnFinding
+from cdc.target.sql import holds
+from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.names import TargetName, check, quote, quote_table, shown, target_name
+from cdc.target.sql.typemap import Type, column_type
+from cdc.target.sql.values import Converter, converter
+
+Connect = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """`columns`: the target's names of the source's columns, in source order (`source_columns`: the keys of a wire row;
+    they differ in case at most). `quoted` and `quoted_columns` are for statements without parameters (see
+    `names.doubled`). `key` lists names in `source_columns` in key order, `key_indexes` their places.
+    `converters`: index of a column and its conversion, only where there is one. `types`: reflected, by column.
+    """
+
+    schema: TableSchema
+    name: TargetName
+    quoted: str
+    source_columns: tuple[str, ...]
+    columns: tuple[str, ...]
+    quoted_columns: tuple[str, ...]
+    key: tuple[str, ...]
+    key_indexes: tuple[int, ...]
+    quoted_key: tuple[str, ...]
+    converters: tuple[tuple[int, Converter], ...]
+    key_converters: tuple[tuple[int, Converter], ...]
+    types: tuple[Type, ...]
+
+    def index(self, column: str) -> int:
+        return self.source_columns.index(column)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A reflected table: types by name, and the column sets that are unique."""
+
+    types: dict[str, Type]
+    unique: tuple[frozenset[str], ...]
+
+
+class Planner:
+    """Plans of one writer; not thread-safe. `connect` gives a SQLAlchemy connection for reflection and DDL; leaving it
+    must make the DDL durable (or part of the open transaction, where the target's DDL is transactional)."""
+
+    def __init__(
+        self, config: SinkConfig, dialect: SqlDialect, connect: Connect, collations: frozenset[str] = frozenset()
+    ) -> None:
+        self._config = config
+        self._dialect = dialect
+        self._connect = connect
+        self._collations = collations
+        self._plans: dict[str, TablePlan] = {}
+        self._sources: dict[TargetName, str] = {}
+
+    def plan(self, schema: TableSchema) -> TablePlan:
+        """Raises TargetRefused: a missing table, column or key, a column that is too narrow, a name that cannot be kept."""
+        fingerprint = schema.fingerprint()
+        plan = self._plans.get(fingerprint)
+        if plan is None:
+            plan = self._plans[fingerprint] = self._make(schema)
+        return plan
+
+    def forget(self) -> None:
+        """The target may have changed: look again at the next use."""
+        self._plans.clear()
+
+    def name(self, db: str, table: str) -> TargetName:
+        """The target's table of a source table, whether it is there or not."""
+        name = target_name(self._config.table, db, table)
+        source = self._sources.setdefault(name, f"{db}.{table}")
+        if source != f"{db}.{table}":
+            raise TargetRefused(
+                f"{shown(source)} and {shown(f'{db}.{table}')} would both be written to table {shown(str(name))}",
+                hint='put {db} into sink.table, like "{db}_{table}"',
+            )
+        return name
+
+    def exists(self, name: TargetName) -> bool:
+        with self._connect() as connection:
+            return sa.inspect(connection).has_table(name.table, schema=name.schema)
+
+    def findings(self, schema: TableSchema) -> Sequence[ColumnFinding]:
+        """What the target's table cannot hold; nothing where it is missing and will be made. Makes nothing."""
+        name = self.name(schema.db, schema.table)
+        with self._connect() as connection:
+            found = _reflect(connection, name)
+        if found is not None:
+            return tuple(self._column_findings(schema, found, name))
+        if not self._config.create_tables:
+            raise _missing(schema, name)
+        self._definition(schema, name)
+        return ()
+
+    def _make(self, schema: TableSchema) -> TablePlan:
+        name = self.name(schema.db, schema.table)
+        if not schema.key:
+            raise TargetRefused(
+                f"table {shown(schema.name)} has no primary key, so its rows cannot be told apart",
+                hint="give it a primary key at the source, or leave it out of sink.tables",
+            )
+        quote_table(self._dialect, name)
+        with self._connect() as connection:
+            found = _reflect(connection, name)
+            if found is None:
+                self._create(connection, schema, name)
+                found = _reflect(connection, name)
+        if found is None:
+            raise _missing(schema, name)
+        for finding in self._column_findings(schema, found, name):
+            raise TargetRefused(
+                f"column {shown(finding.column)} of the target's table {shown(str(name))}: {finding.problem}",
+                hint=finding.hint,
+            )
+        return self._compiled(schema, name, found)
+
+    def _create(self, connection: sa.Connection, schema: TableSchema, name: TargetName) -> None:
+        if not self._config.create_tables:
+            raise _missing(schema, name)
+        table = self._definition(schema, name)
+        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+        connection.commit()
+
+    def _definition(self, schema: TableSchema, name: TargetName) -> sa.Table[Any]:
+        """Only the key is NOT NULL: a column that becomes nullable at the source must not stop the sink."""
+        columns: list[sa.Column[Any]] = []
+        quote_table(self._dialect, name)
+        for column in schema.columns:
+            check(self._dialect, column.name)
+            type_ = column_type(self._dialect, column, self._collations)
+            columns.append(sa.Column(column.name, type_, nullable=column.name not in schema.key, autoincrement=False))
+        key = sa.PrimaryKeyConstraint(*schema.key)
+        options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+        return sa.Table(
+            name.table, sa.MetaData(), *columns, key, schema=name.schema, quote=True, quote_schema=True, **options
+        )
+
+    def _column_findings(self, schema: TableSchema, found: _Found, name: TargetName) -> Iterator[ColumnFinding]:
+        names = self._folded(found)
+        for column in schema.columns:
+            there = names.get(self._fold(column.name))
+            if there is None:
+                hint = f"add it to {shown(str(name))}: {holds.fix(self._dialect, column).removeprefix('make it ')}"
+                yield ColumnFinding(column.name, "it is missing", hint)
+                continue
+            problem = holds.problem(self._dialect, column, found.types[there])
+            if problem:
+                yield ColumnFinding(column.name, problem, holds.fix(self._dialect, column))
+        key = frozenset(names.get(self._fold(column), column) for column in schema.key)
+        if schema.key and key not in found.unique:
+            listed = ", ".join(schema.key)
+            yield ColumnFinding(
+                listed, "no primary key or unique index on exactly the source's key", f"add a primary key on ({listed})"
+            )
+
+    def _compiled(self, schema: TableSchema, name: TargetName, found: _Found) -> TablePlan:
+        names = self._folded(found)
+        source_columns = tuple(column.name for column in schema.columns)
+        columns = tuple(names[self._fold(column)] for column in source_columns)
+        key_indexes = tuple(source_columns.index(column) for column in schema.key)
+        quoted = tuple(quote(self._dialect, column) for column in columns)
+        converters = tuple(
+            (index, change)
+            for index, column in enumerate(schema.columns)
+            if (change := converter(self._dialect, column)) is not None
+        )
+        by_index = dict(converters)
+        return TablePlan(
+            schema=schema,
+            name=name,
+            quoted=quote_table(self._dialect, name),
+            source_columns=source_columns,
+            columns=columns,
+            quoted_columns=quoted,
+            key=schema.key,
+            key_indexes=key_indexes,
+            quoted_key=tuple(quoted[index] for index in key_indexes),
+            converters=converters,
+            key_converters=tuple((at, by_index[index]) for at, index in enumerate(key_indexes) if index in by_index),
+            types=tuple(found.types[column] for column in columns),
+        )
+
+    def _fold(self, name: str) -> str:
+        return name.casefold() if self._dialect.fold_case else name
+
+    def _folded(self, found: _Found) -> dict[str, str]:
+        return {self._fold(name): name for name in found.types}
+
+
+def _reflect(connection: sa.Connection, name: TargetName) -> _Found | None:
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(name.table, schema=name.schema):
+        return None
+    types = {column["name"]: column["type"] for column in inspector.get_columns(name.table, schema=name.schema)}
+    unique = {frozenset(inspector.get_pk_constraint(name.table, schema=name.schema)["constrained_columns"])}
+    for constraint in inspector.get_unique_constraints(name.table, schema=name.schema):
+        unique.add(frozenset(constraint["column_names"]))
+    for index in inspector.get_indexes(name.table, schema=name.schema):
+        # An expression or a WHERE makes an index unfit for ON CONFLICT.
+        whole = not any(str(option).endswith(("_where", "_length")) for option in index.get("dialect_options", {}))
+        if index["unique"] and whole and None not in index["column_names"]:
+            unique.add(frozenset(column for column in index["column_names"] if column is not None))
+    return _Found(types, tuple(unique))
+
+
+def _missing(schema: TableSchema, name: TargetName) -> TargetRefused:
+    return TargetRefused(
+        f"the target has no table {shown(str(name))} for {shown(schema.name)}",
+        hint="make it, or set sink.create_tables: true",
+    )
