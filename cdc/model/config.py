@@ -4,12 +4,18 @@ Reading the file, its `${…}` references and its line numbers is cdc.wiring.con
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from cdc.model.overlap import Destination, overlap
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,47}$"
+_PORTS = {"mysql": 3306, "mariadb": 3306, "postgresql": 5432}
+_HOST = re.compile(r"([^\s:/@\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
 class Url(SecretStr):
@@ -24,7 +30,9 @@ class Url(SecretStr):
 
     @property
     def redacted(self) -> str:
-        return re.sub(r"(?<=://)([^/@]*):([^/]*)@", r"\1:***@", self.get_secret_value().split("?")[0])
+        """Without password and query. What stands between the first `:` and the last `@` is hidden whatever it is: a password
+        with `/` or `?` that nobody encoded is still a password."""
+        return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", self.get_secret_value(), flags=re.DOTALL).split("?")[0]
 
     @property
     def user(self) -> str:
@@ -45,6 +53,22 @@ class Url(SecretStr):
     @property
     def path(self) -> str:
         return unquote(urlsplit(self.get_secret_value()).path)
+
+    @property
+    def place(self) -> str:
+        """The same for two URLs of one database, whoever logs in and however this host is called; "" for memory."""
+        scheme = "mysql" if self.scheme == "mariadb" else self.scheme
+        if scheme == "memory":
+            return ""
+        if scheme == "sqlite":
+            return f"sqlite:{Path(self.path.removeprefix('/')).resolve()}"
+        return f"{scheme}:{self.server}{self.path}"
+
+    @property
+    def server(self) -> str:
+        """host:port, the same for the names that this host has for itself."""
+        host = "localhost" if self.host == "::1" or self.host.startswith("127.") else self.host
+        return f"{host}:{self.port or _PORTS.get(self.scheme, 0)}"
 
     def __str__(self) -> str:
         return self.redacted
@@ -81,6 +105,8 @@ def effective_tls(url: Url, tls: Tls | None) -> Tls:
 
 
 class SourceConfig(_Section):
+    """The MySQL or MariaDB server whose binlog is read, and what of it is captured."""
+
     url: Url = Field(description="mysql://user:password@host:port, or mariadb://")
     server_id: int = Field(ge=1, le=2**32 - 1, description="unique among the server's replicas")
     tables: tuple[str, ...] = Field(
@@ -92,7 +118,7 @@ class SourceConfig(_Section):
         description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time "
         "(snapshot: not yet)",
     )
-    tls: Tls | None = None
+    tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
     exclude_columns: tuple[str, ...] = Field((), description="patterns `db.table.column` that never leave the reader")
     mask_columns: tuple[str, ...] = Field(
         (), description="patterns `db.table.column` sent as a salted SHA-256, so that equal stays equal"
@@ -106,7 +132,7 @@ class SourceConfig(_Section):
         "stop",
         description="what DROP or RENAME of a captured table does; new columns are noticed at the sink",
     )
-    heartbeat_seconds: float = Field(1.0, gt=0, le=60)
+    heartbeat_seconds: float = Field(1.0, gt=0, le=60, description="how often an idle source says that it is there")
     read_timeout_seconds: float | None = Field(None, gt=0, description="default: 10, at least three heartbeats")
 
     @field_validator("tables", "by_table")
@@ -145,8 +171,12 @@ class SourceConfig(_Section):
 
 
 class QueueConfig(_Section):
+    """Where change events wait, in order within each lane."""
+
     url: Url = Field(description="redis:// rediss:// redis+sentinel:// redis+cluster:// kafka://host:9092,… memory://")
-    lanes: int = Field(4, ge=1, le=1024)
+    lanes: int = Field(
+        4, ge=1, le=1024, description="ordered queues side by side; another number begins a new generation"
+    )
     topic: str | None = Field(None, description="Kafka: the topic's name, from {name}, {db}, {table}; default {name}")
     exactly_once: bool = Field(False, description="Kafka: rows and checkpoint in one Kafka transaction")
     max_backlog: int = Field(
@@ -154,9 +184,11 @@ class QueueConfig(_Section):
         ge=1000,
         description="Redis Streams: entries of a lane at which the reader waits for the sinks",
     )
-    max_message_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="a larger change event stops the reader, with its table named"
+    )
     properties: dict[str, str] = Field(default_factory=dict, description="Kafka: librdkafka properties, as they are")
-    tls: Tls | None = None
+    tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
 
     @field_validator("url")
     @classmethod
@@ -173,20 +205,28 @@ class QueueConfig(_Section):
 
 
 class SinkConfig(_Section):
+    """A target, and how change events are applied to it."""
+
     url: Url = Field(description="postgresql:// mysql:// mariadb:// sqlite:///file memory://")
     tables: tuple[str, ...] = Field(
         ("*.*",), min_length=1, description="which of the source's tables this sink applies"
     )
     table: str = Field("{table}", description="the target's table, from {db} and {table}")
-    create_tables: bool = True
-    on_error: Literal["stop", "dead_letter"] = "stop"
+    create_tables: bool = Field(True, description="make tables and columns that the target lacks")
+    on_error: Literal["stop", "dead_letter"] = Field(
+        "stop",
+        description="what a row that the target refuses does: stop the sink, or wait as a dead letter, and with it all later "
+        "changes of that row",
+    )
     missing_rows: Literal["error", "insert"] = Field(
         "error",
         description="what an update of a row that the target lacks is: an error, or an insert of the whole row",
     )
-    batch_rows: int = Field(5000, ge=1, le=100_000)
-    batch_bytes: int = Field(8 * 1024 * 1024, ge=1024)
-    tls: Tls | None = None
+    batch_rows: int = Field(
+        5000, ge=1, le=100_000, description="change events in one transaction at the target, at most"
+    )
+    batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="their bytes, at most")
+    tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
 
     @field_validator("url")
     @classmethod
@@ -204,9 +244,13 @@ class SinkConfig(_Section):
 
 
 class CoordinationConfig(_Section):
+    """The Redis that holds leases and fencing tokens."""
+
     url: Url = Field(description="redis:// rediss:// redis+sentinel:// redis+cluster:// memory://")
-    lease_seconds: float = Field(10.0, ge=0.5, le=600)
-    tls: Tls | None = None
+    lease_seconds: float = Field(
+        10.0, ge=0.5, le=600, description="how long a process that fell silent keeps its work before another takes it"
+    )
+    tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
 
     @field_validator("url")
     @classmethod
@@ -223,33 +267,57 @@ class ConnectorConfig(_Section):
     name: str = Field(pattern=_NAME, description="prefixes everything that the connector owns")
     source: SourceConfig
     queue: QueueConfig
-    order: Literal["key", "transaction"] = "key"
+    order: Literal["key", "transaction"] = Field(
+        "key",
+        description="key: changes of one row in commit order, lanes in parallel; transaction: one lane, and the target only "
+        "ever shows states that the source had",
+    )
     sink: SinkConfig | None = Field(None, description="the one sink; its name is `sink`")
     sinks: dict[SinkName, SinkConfig] = Field(default_factory=dict, description="or several, by name")
     coordination: CoordinationConfig | None = Field(None, description="default: the queue's Redis")
 
     @model_validator(mode="after")
     def _possible(self) -> "ConnectorConfig":
-        if (self.sink is None) == (not self.sinks):
-            raise ValueError("give either `sink` or `sinks`")
+        self._one_way_of_sinks()
         if self.coordination is None and self.queue.url.scheme not in (*_REDIS, "memory"):
-            raise ValueError("coordination.url is needed where the queue is not Redis")
+            raise _impossible("coordination", "coordination.url is needed where the queue is not Redis")
         if self.order == "transaction":
-            if self.queue.lanes != 1 and "lanes" in self.queue.model_fields_set:
-                raise ValueError("order: transaction has one lane: drop queue.lanes, or set it to 1")
-            if self.queue.topic and "{" in self.queue.topic.replace("{name}", ""):
-                raise ValueError("order: transaction has one topic: queue.topic cannot have {db} or {table}")
-        targets: dict[tuple[str, str, str], str] = {}
-        for name, sink in self.all_sinks.items():
-            place = (sink.url.get_secret_value().split("?")[0], sink.table, "|".join(sink.tables))
-            if sink.url.scheme != "memory" and place in targets:
-                raise ValueError(f"sinks {targets[place]} and {name} write to the same tables of one target")
-            targets[place] = name
-        if "memory" in {self.queue.url.scheme, self.coordinator.url.scheme} and not (
-            self.queue.url.scheme == self.coordinator.url.scheme
-        ):
-            raise ValueError("memory:// is for queue and coordination together: both live in one process")
+            self._one_lane()
+        self._no_shared_tables()
+        schemes = {self.queue.url.scheme, self.coordinator.url.scheme}
+        if "memory" in schemes and len(schemes) > 1:
+            raise _impossible("queue.url", "memory:// is for queue and coordination together: both live in one process")
         return self
+
+    def _one_way_of_sinks(self) -> None:
+        if self.sink is None and not self.sinks:
+            raise _impossible("sink", "give `sink`, or several by name under `sinks`")
+        if self.sink is not None and self.sinks:
+            raise _impossible("sinks", "give either `sink` or `sinks`, not both")
+
+    def _one_lane(self) -> None:
+        if self.queue.lanes != 1 and "lanes" in self.queue.model_fields_set:
+            raise _impossible("queue.lanes", "order: transaction has one lane: drop queue.lanes, or set it to 1")
+        if self.queue.topic and "{" in self.queue.topic.replace("{name}", ""):
+            raise _impossible(
+                "queue.topic", "order: transaction has one topic: queue.topic cannot have {db} or {table}"
+            )
+
+    def _no_shared_tables(self) -> None:
+        seen: dict[str, Destination] = {}
+        for name in self.all_sinks:
+            place = self.destination(name)
+            for other, before in seen.items():
+                if (example := overlap(before, place)) is not None:
+                    raise _impossible(
+                        f"sinks.{name}", f"sinks {other} and {name} write to one table of one target, such as {example}"
+                    )
+            seen[name] = place
+
+    def destination(self, sink: str) -> Destination:
+        """Which tables of which target the sink writes, comparable with those of other connectors."""
+        config = self.all_sinks[sink]
+        return Destination(config.url.place, (self.source.tables, config.tables), config.table)
 
     @property
     def all_sinks(self) -> dict[str, SinkConfig]:
@@ -269,7 +337,29 @@ class ConnectorConfig(_Section):
 _REDIS = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
+def _impossible(key: str, what: str) -> PydanticCustomError:
+    """A refusal that belongs to another key than the one that pydantic would name."""
+    return PydanticCustomError("impossible", "{what}", {"what": what, "key": key})
+
+
 def _one_of(url: Url, schemes: tuple[str, ...]) -> Url:
+    if "://" not in url.get_secret_value():
+        raise ValueError(f"expected a URL that begins with {_choices(schemes)}")
     if url.scheme not in schemes:
-        raise ValueError(f"'{url.scheme or url.redacted}' is not one of {', '.join(s + '://' for s in schemes)}")
+        raise ValueError(f"'{url.scheme}://' is not one of {_choices(schemes)}")
+    if url.scheme not in ("sqlite", "memory") and not _hosts_and_ports(url):
+        # The offending part is not shown: it may be the rest of a password that was cut at a `/`.
+        raise ValueError(
+            "expected host and port after ://user:password@; "
+            "in a password that is written out, / ? # @ : and % must be percent-encoded"
+        )
     return url
+
+
+def _choices(schemes: tuple[str, ...]) -> str:
+    return ", ".join(f"{scheme}://" for scheme in schemes)
+
+
+def _hosts_and_ports(url: Url) -> bool:
+    hosts = urlsplit(url.get_secret_value()).netloc.rpartition("@")[2]
+    return all(_HOST.fullmatch(host) is not None for host in hosts.split(","))
