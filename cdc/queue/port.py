@@ -91,7 +91,9 @@ class Queue(Protocol):
     def producer(self) -> Producer: ...
 
     def reader(self, sink: str, lane: str, after: str) -> LaneReader:
-        """A reader of `lane` for the named sink, that begins after `after` ("" = at the first message the lane still has)."""
+        """A reader of `lane` for the named sink, that begins after `after` ("" = the lane's first message; where the queue
+        can tell that it is gone, that is a Gap). An `after` that is given says that all up to it is committed, as an ack does.
+        `sink` "" only looks on: "" then is whatever the lane still has, and acks count for nothing."""
 
     def lanes(self) -> Sequence[str]:
         """The lanes that exist: those of the static layout, and those that a stored checkpoint names."""

@@ -1,0 +1,60 @@
+"""What all adapters say of one and the same trouble, and the rule that a broken producer stays broken."""
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from cdc.model.change import Message
+from cdc.model.errors import CdcError, Fenced, QueueRefused, QueueUnavailable
+
+
+class Guard:
+    """`with guard:` around each call of a producer: an error that leaves it is raised again by every later call."""
+
+    def __init__(self) -> None:
+        self.error: CdcError | None = QueueUnavailable("the producer is not open", hint="call open(token) first, once")
+
+    def opening(self) -> None:
+        self.error = None
+
+    def closed(self) -> None:
+        self.error = QueueUnavailable("the producer is closed", hint="open another one")
+
+    def __enter__(self) -> None:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, CdcError):
+            self.error = error
+        elif error is not None:
+            # A KeyboardInterrupt in the middle of a call leaves open how much of it arrived.
+            self.error = QueueUnavailable("the producer was interrupted", hint="open another one")
+
+
+def check_sizes(messages: Sequence[Message], max_message_bytes: int) -> None:
+    """Raises QueueRefused for a value above the limit, before anything is sent."""
+    for message in messages:
+        if len(message.value) > max_message_bytes:
+            raise too_large(message.lane, len(message.value), f"queue.max_message_bytes is {max_message_bytes}")
+
+
+def too_large(lane: str, size: int, limit: str) -> QueueRefused:
+    return QueueRefused(
+        f"a message of {size} bytes for lane {lane} is too large: {limit}",
+        hint="raise that limit, or leave the large column out with source.exclude_columns",
+    )
+
+
+def fenced(token: int, stored: int) -> Fenced:
+    return Fenced(
+        f"the queue has seen the reader's token {stored}; token {token} is not above it",
+        hint="another reader has taken over; this one may stand by for the lease",
+        stored=stored,
+    )
+
+
+def lost(detail: str) -> QueueUnavailable:
+    return QueueUnavailable(
+        f"the queue lost what was stored: {detail}",
+        hint="it was flushed, restored or failed over; a new producer goes on from what is left",
+    )

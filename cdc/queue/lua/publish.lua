@@ -1,0 +1,78 @@
+-- Appends messages to their lanes and moves the checkpoint, in one atomic step, if nobody else has been here.
+--
+-- KEYS[1]  {name}:epoch       hash: token, call (see open.lua)
+-- KEYS[2]  {name}:checkpoint  string: JSON
+-- KEYS[3]  {name}:schemas     hash: fingerprint -> JSON
+-- KEYS[4…] {name}:lane:<lane> streams, in the order in which ARGV numbers them from 1
+-- ARGV[1]  the reader's token
+-- ARGV[2]  how many publish calls this run has made before; another number stored means that Redis forgot some
+-- ARGV[3]  the new checkpoint, or "" to leave it where it is (more calls of the same publish follow)
+-- ARGV[4]  number of schemas S
+-- ARGV[…]  2 x S: fingerprint, JSON
+-- ARGV[…]  one for each stream: the number of its first entry in this call, counting from 1 within the run
+-- ARGV[…]  3 for each message: number of its stream, key ("" = none), value
+--
+-- Returns {"OK", length of each stream},
+--         {"FENCED", stored token} where a higher token was here, nothing being written,
+--         {"LOST", stored token, stored call} where the store is not what this run left, nothing being written.
+-- An entry's id is <token>-<number>: it grows with every run whatever the clock says, and leaves no hole within one.
+
+local token = ARGV[1]
+local stored = redis.call('HMGET', KEYS[1], 'token', 'call')
+if stored[1] and tonumber(stored[1]) > tonumber(token) then
+  return {'FENCED', stored[1]}
+end
+if stored[1] ~= token or stored[2] ~= ARGV[2] then
+  return {'LOST', stored[1] or '0', stored[2] or '0'}
+end
+
+local at = 5
+for _ = 1, tonumber(ARGV[4]) do
+  local answer = redis.pcall('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
+  if type(answer) == 'table' and answer.err then return answer end
+  at = at + 2
+end
+
+local numbers = {}
+for stream = 4, #KEYS do
+  numbers[stream] = tonumber(ARGV[at])
+  at = at + 1
+end
+
+-- The checks above leave two reasons for XADD to fail: no memory (always at the first write, so nothing was written), and a
+-- stream that holds a higher token although the epoch key does not: then that token fences.
+for message = at, #ARGV, 3 do
+  local stream = ARGV[message] + 3
+  local id = token .. '-' .. string.format('%d', numbers[stream])
+  numbers[stream] = numbers[stream] + 1
+  local answer
+  if ARGV[message + 1] == '' then
+    answer = redis.pcall('XADD', KEYS[stream], id, 'v', ARGV[message + 2])
+  else
+    answer = redis.pcall('XADD', KEYS[stream], id, 'k', ARGV[message + 1], 'v', ARGV[message + 2])
+  end
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, 'equal or smaller', 1, true) then
+      local about = redis.call('XINFO', 'STREAM', KEYS[stream])
+      for field = 1, #about, 2 do
+        if about[field] == 'last-generated-id' then
+          return {'FENCED', string.match(about[field + 1], '^%d+')}
+        end
+      end
+    end
+    return answer
+  end
+end
+
+if ARGV[3] ~= '' then
+  local answer = redis.pcall('SET', KEYS[2], ARGV[3])
+  if answer.err then return answer end
+end
+local answer = redis.pcall('HSET', KEYS[1], 'call', string.format('%d', ARGV[2] + 1))
+if type(answer) == 'table' and answer.err then return answer end
+
+local lengths = {'OK'}
+for stream = 4, #KEYS do
+  lengths[#lengths + 1] = redis.call('XLEN', KEYS[stream])
+end
+return lengths

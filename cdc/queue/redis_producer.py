@@ -1,0 +1,116 @@
+"""A reader's run in Redis Streams: every step is one script call that checks token and store before it writes.
+
+A reply that did not come leaves open whether the call was done. It is never sent again: the producer is broken, and the next
+one goes on from the checkpoint that is stored. So entries come twice at most, and only across runs, where sinks drop them.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint
+from cdc.model.errors import CdcError
+from cdc.model.schema import TableSchema
+from cdc.queue.breakage import Guard, check_sizes, fenced, lost
+from cdc.queue.redis_store import Part, RedisStore, Verdict
+
+CALL_BYTES: Final = 4 * 1024 * 1024
+"""Redis serves nobody else while a script runs, and holds its arguments in memory twice."""
+CALL_MESSAGES: Final = 4000
+
+_POLL_SECONDS: Final = 0.005
+_POLL_SECONDS_MOST: Final = 0.1
+
+
+class RedisProducer:
+    def __init__(self, store: RedisStore, max_backlog: int, max_message_bytes: int) -> None:
+        self._store = store
+        self._max_backlog = max_backlog
+        self._max_message_bytes = max_message_bytes
+        self._token = 0
+        self._calls = 0
+        self._sent: dict[str, int] = {}
+        self._full: set[str] = set()
+        self._confirmed: Checkpoint | None = None
+        self._guard = Guard()
+
+    def open(self, token: int) -> Checkpoint | None:
+        self._guard.opening()
+        with self._guard:
+            answer = self._store.open(token)
+            if answer.status != "OK":
+                raise self._refusal(answer, token)
+            self._token = token
+            stored = Checkpoint.from_json(answer.rest[0]) if answer.rest[0] else None
+            if stored is not None and stored.token >= token:
+                # The epoch was lost and the checkpoint was not.
+                raise fenced(token, stored.token)
+            return stored
+
+    def ready(self, wait_seconds: float) -> bool:
+        with self._guard:
+            deadline = time.monotonic() + wait_seconds
+            pause = _POLL_SECONDS
+            while self._full:
+                self._full = {lane for lane in self._full if self._store.length(lane) >= self._max_backlog}
+                left = deadline - time.monotonic()
+                if not self._full or left <= 0:
+                    break
+                time.sleep(min(pause, left))
+                pause = min(pause * 2, _POLL_SECONDS_MOST)
+            return not self._full
+
+    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+        with self._guard:
+            check_sizes(messages, self._max_message_bytes)
+            *before, last = split(messages)
+            for part in before:
+                self._call(part, b"", schemas)
+                schemas = ()
+            self._call(last, checkpoint.to_json(), schemas)
+            self._confirmed = checkpoint
+
+    def _call(self, messages: Sequence[Message], checkpoint: bytes, schemas: Sequence[TableSchema]) -> None:
+        first_numbers: dict[str, int] = {}
+        for lane, _, _ in messages:
+            number = self._sent.get(lane, 0) + 1
+            first_numbers.setdefault(lane, number)
+            self._sent[lane] = number
+        answer = self._store.publish(self._token, self._calls, Part(messages, first_numbers, checkpoint, schemas))
+        if answer.status != "OK":
+            raise self._refusal(answer, self._token)
+        self._calls += 1
+        for lane, length in zip(first_numbers, answer.rest, strict=True):
+            if length >= self._max_backlog:
+                self._full.add(lane)
+
+    def _refusal(self, answer: Verdict, token: int) -> CdcError:
+        if answer.status == "FENCED":
+            return fenced(token, int(answer.rest[0]))
+        stored_token, stored_calls = (int(part) for part in answer.rest)
+        return lost(f"found run {stored_token} after {stored_calls} calls, not run {token} after {self._calls}")
+
+    def flush(self) -> None:
+        # Every call that returned was confirmed.
+        with self._guard:
+            pass
+
+    @property
+    def confirmed(self) -> Checkpoint | None:
+        return self._confirmed
+
+    def close(self) -> None:
+        self._guard.closed()
+
+
+def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Parts of at most CALL_BYTES and CALL_MESSAGES, a larger message alone; at least one part, which may be empty."""
+    start = size = 0
+    for place, (_, key, value) in enumerate(messages):
+        more = len(key or b"") + len(value)
+        if place > start and (size + more > CALL_BYTES or place - start >= CALL_MESSAGES):
+            yield messages[start:place]
+            start, size = place, 0
+        size += more
+    yield messages[start:]

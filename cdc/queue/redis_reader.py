@@ -1,0 +1,88 @@
+"""Reads one lane of Redis Streams in order, and notices what is missing."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.model.errors import CdcError
+from cdc.queue.entry_id import EntryId, check_follows, check_not_trimmed
+from cdc.queue.port import Received
+from cdc.queue.redis_store import RedisStore
+
+ACK_SECONDS: Final = 1.0
+ACK_MESSAGES: Final = 10_000
+"""An ack is sent after so many seconds, or entries read, since the last: trimming lags by this much."""
+
+_log = logging.getLogger(__name__)
+
+
+class RedisReader:
+    """`sink` "" looks on: see Queue.reader."""
+
+    def __init__(self, store: RedisStore, sink: str, lane: str, after: str) -> None:
+        self._store = store
+        self._sink = sink
+        self._lane = lane
+        self._acked = self._place = EntryId.parse(lane, after)
+        # What lies before `after` is committed: said again at the start, for a target that was restored has gone back.
+        self._unsent_ack = bool(sink)
+        self._last_ack = float("-inf")
+        self._read_since_ack = 0
+        self._anywhere = not sink and not after
+
+    def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
+        deadline = time.monotonic() + wait_seconds
+        self._send_ack_if_due()
+        while not (entries := self._next(max_messages, max_bytes)):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return ()
+            self._send_ack_if_due()
+            self._store.wait(self._lane, self._place, min(left, ACK_SECONDS))
+        return entries
+
+    def _next(self, max_messages: int, max_bytes: int) -> Sequence[Received]:
+        page = self._store.read(self._lane, self._place, max_messages, max_bytes)
+        if self._anywhere:
+            if not page.entries:
+                return ()
+        else:
+            check_not_trimmed(self._lane, self._place, page.trimmed)
+        for entry in page.entries:
+            found = EntryId.parse(self._lane, entry.offset)
+            if not self._anywhere:
+                check_follows(self._lane, self._place, found)
+            self._anywhere = False
+            self._place = found
+        self._read_since_ack += len(page.entries)
+        return page.entries
+
+    def ack(self, offset: str) -> None:
+        self._acked = EntryId.parse(self._lane, offset)
+        self._unsent_ack = bool(self._sink)
+        self._send_ack_if_due()
+
+    def _send_ack_if_due(self) -> None:
+        due = time.monotonic() - self._last_ack >= ACK_SECONDS or self._read_since_ack >= ACK_MESSAGES
+        if self._unsent_ack and due:
+            self._send_ack()
+
+    def _send_ack(self) -> None:
+        self._store.ack(self._lane, self._sink, self._acked)
+        self._unsent_ack = False
+        self._last_ack = time.monotonic()
+        self._read_since_ack = 0
+
+    def nack(self) -> None:
+        self._place = self._acked
+
+    def close(self) -> None:
+        if not self._unsent_ack:
+            return
+        self._unsent_ack = False
+        try:
+            self._store.ack(self._lane, self._sink, self._acked)
+        except CdcError as error:
+            # The next reader of this lane says it again.
+            _log.debug("The last ack of lane %s was not sent: %s", self._lane, error, extra={"action": "ack_lost"})

@@ -1,0 +1,171 @@
+"""One connector's keys in Redis, its scripts as typed methods, and the meaning of Redis' errors for a queue.
+
+All keys carry the hash tag `{name}`, so that a connector lives in one slot of a Redis Cluster.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeVar
+
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis
+from cdc.model.change import Message
+from cdc.model.config import ConnectorConfig
+from cdc.model.errors import CdcError, QueueRefused, QueueUnavailable
+from cdc.model.schema import TableSchema
+from cdc.queue.entry_id import EntryId
+from cdc.queue.port import Received
+
+_OPEN: Final = Script("cdc.queue", "open")
+_PUBLISH: Final = Script("cdc.queue", "publish")
+_ACK: Final = Script("cdc.queue", "ack")
+_READ: Final = Script("cdc.queue", "read")
+_ENDS: Final = Script("cdc.queue", "ends")
+
+_T = TypeVar("_T")
+
+
+class Verdict(NamedTuple):
+    """What a script answered: `status` OK, FENCED or LOST, and the rest of its reply."""
+
+    status: str
+    rest: list[Any]
+
+
+class Part(NamedTuple):
+    """What one call of publish.lua takes. `first_numbers`: for every lane of `messages`, its first entry's number in the run.
+    `checkpoint`: b"" leaves it where it is."""
+
+    messages: Sequence[Message]
+    first_numbers: Mapping[str, int]
+    checkpoint: bytes
+    schemas: Sequence[TableSchema]
+
+
+class Page(NamedTuple):
+    """Entries of a lane, and the id up to which it was trimmed."""
+
+    trimmed: EntryId
+    entries: list[Received]
+
+
+class Ends(NamedTuple):
+    """A lane's length, and the ids of its first and its last entry."""
+
+    length: int
+    first: EntryId
+    last: EntryId
+
+
+class RedisStore:
+    """Thread-safe; connects with the first command. Raises QueueUnavailable and QueueRefused."""
+
+    timeout_seconds = 5.0
+
+    def __init__(self, config: ConnectorConfig) -> None:
+        self._config = config
+        self._opening = threading.Lock()
+        self._client: Client | None = None
+        self._prefix = f"{{{config.name}}}:"
+
+    @property
+    def client(self) -> Client:
+        """Opened where it is used, since opening a cluster connects."""
+        with self._opening:
+            if self._client is None:
+                queue = self._config.queue
+                self._client = open_redis(queue.url, queue.tls, timeout_seconds=self.timeout_seconds)
+            return self._client
+
+    def key(self, name: str) -> str:
+        return self._prefix + name
+
+    def stream(self, lane: str) -> str:
+        return self.key(f"lane:{lane}")
+
+    def run(self, command: Callable[[Client], _T]) -> _T:
+        """Runs it on the client; maps the driver's errors."""
+        try:
+            return command(self.client)
+        except ERRORS as error:
+            raise self.explained(error) from error
+
+    def explained(self, error: Exception) -> CdcError:
+        url = self._config.queue.url
+        said = explain(error, url)
+        if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and said.startswith("OOM ")):
+            return QueueUnavailable(
+                f"Redis at {url} is out of memory",
+                hint="let the sinks catch up, lower queue.max_backlog, or raise maxmemory",
+            )
+        if classify(error) == "unavailable":
+            return QueueUnavailable(f"Redis at {url}: {said}", hint="it is tried again; look whether Redis runs")
+        return QueueRefused(
+            f"Redis at {url} refuses: {said}", hint="look at user, password, rights, and what else uses these keys"
+        )
+
+    def open(self, token: int) -> Verdict:
+        keys = [self.key("epoch"), self.key("checkpoint")]
+        return _verdict(self.run(lambda client: _OPEN(client, keys, [token])))
+
+    def publish(self, token: int, call: int, part: Part) -> Verdict:
+        """`call`: how many calls of this run went before. `rest`: the lanes' lengths in the order of `part.first_numbers`."""
+        index = {lane: place for place, lane in enumerate(part.first_numbers, start=1)}
+        keys = [self.key("epoch"), self.key("checkpoint"), self.key("schemas"), *map(self.stream, index)]
+        args: list[str | bytes | int] = [token, call, part.checkpoint, len(part.schemas)]
+        for schema in part.schemas:
+            args += (schema.fingerprint(), schema.to_json())
+        args += part.first_numbers.values()
+        for lane, key, value in part.messages:
+            args += (index[lane], key or b"", value)
+        return _verdict(self.run(lambda client: _PUBLISH(client, keys, args)))
+
+    def ack(self, lane: str, sink: str, place: EntryId) -> int:
+        """How many entries were trimmed."""
+        keys = [self.key("acks"), self.stream(lane)]
+        args = [lane, sink, str(place), *self._config.all_sinks]
+        return int(self.run(lambda client: _ACK(client, keys, args)))
+
+    def read(self, lane: str, after: EntryId, max_messages: int, max_bytes: int) -> Page:
+        keys = [self.stream(lane), self.key("acks")]
+        args = (lane, str(after), max_messages, max_bytes)
+        reply: list[bytes] = self.run(lambda client: _READ(client, keys, args))
+        fields = iter(islice(reply, 1, None))
+        entries = [
+            Received(id_.decode(), key or None, value) for id_, key, value in zip(fields, fields, fields, strict=True)
+        ]
+        return Page(EntryId.parse(lane, reply[0].decode()), entries)
+
+    def wait(self, lane: str, after: EntryId, wait_seconds: float) -> bool:
+        """Whether there is an entry after `after`; waits for one. Returns early: nothing says that time is up."""
+        # Less than the socket's timeout, or waiting would look like a dead server.
+        block_ms = max(1, int(1000 * min(wait_seconds, self.timeout_seconds / 2)))
+        streams: Any = {self.stream(lane): str(after)}
+        return bool(self.run(lambda client: client.xread(streams, count=1, block=block_ms)))
+
+    def length(self, lane: str) -> int:
+        return int(self.run(lambda client: client.xlen(self.stream(lane))))
+
+    def ends(self, lane: str) -> Ends:
+        length, first, last = self.run(lambda client: _ENDS(client, [self.stream(lane)]))
+        return Ends(int(length), EntryId.parse(lane, first.decode()), EntryId.parse(lane, last.decode()))
+
+    def get(self, name: str) -> bytes | None:
+        value: Any = self.run(lambda client: client.get(self.key(name)))
+        return value if value is None else bytes(value)
+
+    def field(self, name: str, field: str) -> bytes | None:
+        value: Any = self.run(lambda client: client.hget(self.key(name), field))
+        return value if value is None else bytes(value)
+
+    def close(self) -> None:
+        with self._opening:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _verdict(reply: list[Any]) -> Verdict:
+    return Verdict(reply[0].decode(), reply[1:])
