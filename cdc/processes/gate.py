@@ -5,8 +5,8 @@ Why nothing is lost or doubled, whatever the queue delivers again and whichever 
 - A new reader's epoch marker comes before its first event in every lane. From it on, events with a lower token are dropped, so
   the events that count from one reader are a gap-free run from its checkpoint on.
 - An event at or below the watermark was applied (the watermark moved in the same transaction): dropped.
-- Lane counts are part of the checkpoint and so the same in every run: the next event must have the next count. A greater one means
-  that the queue lost something: a gap, and the lane stops.
+- Lane counts are part of the checkpoint and so the same in every run: the next event must have the next count. A greater
+  one means that the queue lost something: a gap, and the lane stops.
 """
 
 from enum import Enum, auto
@@ -50,7 +50,7 @@ class LaneGate:
             self.count,
             self.offset,
             self.point,
-            None,
+            None,  # arrived: set by the worker while it waits at a barrier
             self.commit_us,
             self.fingerprint,
         )

@@ -7,7 +7,8 @@ ones it has (its watermark) from one that is missing (its count).
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -158,10 +159,9 @@ class Outbound:
         return Sequence(self._base.generation, file_number(point.file), point.offset, 0)
 
     def _release(self, *, ends: bool) -> None:
-        if self._held is None:
+        if self._held is None or self._transaction is None:
             return
         held, self._held = self._held, None
-        assert self._transaction is not None, "a change event is held only inside its transaction"
         draft = held.draft
         key = () if f"{draft.db}.{draft.table}" in self._by_table else draft.key.values()
         lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))

@@ -1,0 +1,259 @@
+"""One lane at one sink: reads it, drops what does not count, applies the rest, acknowledges after the commit.
+
+Why the order of operations is right: the progress row is locked first, the rows and the watermark commit together, and the
+queue hears of it last. A crash before the commit leaves nothing; a crash after it leaves a redelivery that the watermark drops;
+a holder that was overtaken finds another token in the row and writes nothing.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cdc.model.batch import DeadLetter, TableBatch
+from cdc.model.change import Change, Marker, parse
+from cdc.model.checkpoint import Progress, SourcePoint
+from cdc.model.config import SinkConfig
+from cdc.model.errors import LeaseLost, PoisonMessage, RowRefused, TargetBusy
+from cdc.model.routing import TableFilter
+from cdc.model.schema import TableSchema
+from cdc.observe.failpoints import failpoint
+from cdc.observe.logs import fields, get_logger
+from cdc.observe.metrics import SinkMetrics
+from cdc.processes.backoff import Backoff
+from cdc.processes.compactor import compact, runs
+from cdc.processes.gate import LaneGate, Verdict, reached
+from cdc.processes.lease import Held
+from cdc.processes.pending import Pending
+from cdc.processes.refusals import Refusals
+from cdc.queue.port import LaneReader, Received
+from cdc.target.port import LaneWriter
+
+log = get_logger(__name__)
+
+_IDLE_WAIT_SECONDS = 0.5
+_BARRIER_POLL_SECONDS = 0.05
+_BUSY_ATTEMPTS = 8
+_NOWHERE = SourcePoint("", "none.000000", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDuty:
+    """What a lane's worker must know of the connector.
+
+    `schema_of` finds a published schema by its fingerprint; `captured` says which tables the source sends; `all_progress`
+    reads the committed progress of all lanes of this sink.
+    """
+
+    sink: SinkConfig
+    whole_transactions: bool
+    captured: TableFilter
+    schema_of: Callable[[str], TableSchema]
+    all_progress: Callable[[], Mapping[str, Progress]]
+
+
+class LaneWorker:
+    """From a lane's take-over (`progress`) until `stop` is set or the lease is lost. Errors rise to the caller."""
+
+    def __init__(
+        self,
+        duty: LaneDuty,
+        held: Held,
+        reader: LaneReader,
+        writer: LaneWriter,
+        progress: Progress,
+        metrics: SinkMetrics,
+    ) -> None:
+        self._duty = duty
+        self._held = held
+        self._reader = reader
+        self._writer = writer
+        self._metrics = metrics
+        self._lane = progress.lane
+        self._duplicates = 0
+        self._gate = LaneGate(progress)
+        self._pending = Pending(self._gate.progress, whole_transactions=duty.whole_transactions)
+        self._wanted = TableFilter(duty.sink.tables)
+        self._refusals = Refusals(writer, duty.sink.on_error == "dead_letter")
+        self._open = False
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """`beat` is called at every turn: a lane that does not turn is stuck."""
+        sink = self._duty.sink
+        try:
+            while not stop.is_set():
+                self._held.require()
+                beat()
+                received = self._reader.read(sink.batch_rows, sink.batch_bytes, _IDLE_WAIT_SECONDS)
+                failpoint("sink.received")
+                for message in received:
+                    self._take(message, stop)
+                if received:
+                    self._flush()
+                else:
+                    self._metrics.caught_up(self._lane)
+        finally:
+            self._writer.rollback()
+
+    def _take(self, message: Received, stop: threading.Event) -> None:
+        item = self._parse(message)
+        if item is None:
+            return
+        verdict = self._gate.offer(message.offset, item)
+        if isinstance(item, Change):
+            if verdict is Verdict.APPLY:
+                wanted = self._wanted(item.db, item.table)
+                if self._pending.add(item if wanted else None, ends_transaction=item.ends_transaction):
+                    self._pending.reach(self._gate.progress)
+            else:
+                self._duplicates += 1
+        elif verdict is Verdict.BARRIER:
+            self._barrier(message.offset, item, stop)
+
+    def _parse(self, message: Received) -> Change | Marker | None:
+        """None: a message that is not one of ours, and was parked."""
+        try:
+            item = parse(message.key, message.value)
+            if isinstance(item, Change) and not self._duty.captured(item.db, item.table):
+                raise PoisonMessage(
+                    f"a message at {message.offset} names the table {item.db}.{item.table}, which is not captured",
+                    hint="find out who else writes to this queue",
+                )
+        except PoisonMessage as error:
+            if not self._refusals.allowed:
+                raise
+            self._flush()
+            letter = Change(
+                "?",
+                "",
+                "",
+                "",
+                (message.offset,),
+                None,
+                self._gate.watermark,
+                0,
+                0,
+                True,
+                False,
+                _NOWHERE,
+                0,
+                message.value,
+            )
+            poison = [DeadLetter(letter, error.message)]
+            self._transaction(
+                lambda: self._writer.park(poison), replace(self._pending.committed, offset=message.offset)
+            )
+            return None
+        return item
+
+    def _flush(self) -> None:
+        """Commits all that may be shown; of a transaction larger than a batch, applies what there is."""
+        self._pending.reach(self._gate.progress)
+        if self._pending.moved:
+            changes, progress = self._pending.take_ready()
+            began = time.monotonic()
+            self._commit(changes, progress)
+            self._count(changes, progress, time.monotonic() - began)
+        if len(self._pending) >= self._duty.sink.batch_rows:
+            self._held.require()
+            if not self._open:
+                self._begin()
+                self._open = True
+            self._apply(self._pending.take_part())
+
+    def _count(self, changes: Sequence[Change], progress: Progress, seconds: float) -> None:
+        self._metrics.applied(
+            self._lane,
+            Counter(change.op for change in changes),
+            events=len(changes),
+            duplicates=self._duplicates,
+            watermark=progress.watermark,
+            seconds=seconds,
+            commits=Counter(change.commit_us for change in changes).items(),
+        )
+        self._duplicates = 0
+
+    def _commit(self, changes: Sequence[Change], progress: Progress) -> None:
+        if self._open:
+            self._apply(changes)
+            self._finish(progress)
+        else:
+            self._transaction(lambda: self._apply(changes), progress)
+
+    def _transaction(self, work: Callable[[], object], progress: Progress) -> None:
+        """begin, work, commit; a deadlock or lock timeout rolls back and is tried again while the lease lasts."""
+        backoff = Backoff(0.05, 2.0)
+        for attempt in range(1, _BUSY_ATTEMPTS + 1):
+            try:
+                self._begin()
+                work()
+                self._finish(progress)
+                return
+            except TargetBusy as error:
+                self._writer.rollback()
+                if attempt == _BUSY_ATTEMPTS:
+                    raise
+                self._metrics.retried(self._lane)
+                log.info("the target is busy; trying again", extra=fields(action="sink.busy", error=str(error)))
+                time.sleep(backoff.next())
+
+    def _begin(self) -> None:
+        self._held.require()
+        self._writer.begin()
+        failpoint("sink.locked")
+        self._refusals.begin()
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        for run in runs(self._refusals.pass_parked(changes)):
+            try:
+                self._writer.apply(self._compact(run), savepoint=self._refusals.allowed)
+            except RowRefused as error:
+                if not self._refusals.allowed:
+                    raise
+                self._metrics.dead_lettered(self._lane, self._refusals.isolate(run, self._compact, error))
+        failpoint("sink.applied")
+
+    def _compact(self, changes: Sequence[Change]) -> list[TableBatch]:
+        return compact(changes, self._duty.schema_of, upsert=self._duty.sink.missing_rows == "insert")
+
+    def _finish(self, progress: Progress) -> None:
+        self._held.require()
+        failpoint("sink.progress")
+        self._writer.commit(progress)
+        self._open = False
+        self._pending.committed = progress
+        failpoint("sink.committed")
+        self._reader.ack(progress.offset)
+        failpoint("sink.acked")
+
+    def _barrier(self, offset: str, marker: Marker, stop: threading.Event) -> None:
+        """All before it is applied and this lane says so; when every lane has, its action is done once."""
+        if self._pending.inside:
+            # Only a new generation begins inside a transaction, and it sends that transaction again from its start.
+            self._gate = LaneGate(self._pending.abandon())
+            self._writer.rollback()
+            self._open = False
+        self._flush()
+        self._transaction(lambda: None, replace(self._pending.committed, arrived=marker.seq))
+        log.info("waiting at a barrier", extra=fields(action="sink.barrier", lane=marker.lane, kind=marker.kind))
+        while not self._may_pass(marker):
+            self._held.require()
+            if stop.wait(_BARRIER_POLL_SECONDS):
+                raise LeaseLost(
+                    "stopped at a barrier before all lanes arrived", hint="nothing to do: it is entered again"
+                )
+        self._gate.pass_barrier(offset, marker)
+        db, table = str(marker.content.get("db")), str(marker.content.get("table"))
+        if marker.content.get("home") == marker.lane and self._wanted(db, table):
+            self._transaction(lambda: self._writer.truncate(db, table), self._gate.progress)
+        else:
+            self._transaction(lambda: None, self._gate.progress)
+        self._pending.reach(self._gate.progress)
+
+    def _may_pass(self, marker: Marker) -> bool:
+        lanes = self._duty.all_progress()
+        home = marker.content.get("home", marker.lane)
+        if home != marker.lane:
+            return home in lanes and lanes[home].watermark >= marker.seq
+        return all(lane in lanes and reached(lanes[lane], marker.seq) for lane in marker.content["lanes"])

@@ -1,0 +1,315 @@
+"""The reader: streams a source's row changes into the queue.
+
+Why the order of operations is right: messages are published first, the checkpoint moves only when they are confirmed (the
+queue's promise), and a run begins with an epoch marker on every lane. So a crash anywhere leaves at most messages beyond the
+checkpoint; they are sent again with the same sequence and count, and dropped at the sinks.
+"""
+
+import math
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+
+from cdc.binlog.port import Begin, End, Item, Passed, Rows, Source, Stream, Truncated
+from cdc.coordination.port import Coordination
+from cdc.model.checkpoint import Checkpoint, Progress
+from cdc.model.config import ConnectorConfig
+from cdc.model.errors import CdcError, Fenced, QueueUnavailable, RetryableError, TargetUnavailable
+from cdc.model.position import Sequence
+from cdc.model.schema import TableSchema
+from cdc.observe.failpoints import failpoint
+from cdc.observe.health import Health
+from cdc.observe.logs import fields, get_logger
+from cdc.observe.metrics import ReaderMetrics
+from cdc.processes.backoff import Backoff
+from cdc.processes.lease import Held, LeaseKeeper
+from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.resume import SinkProgress, resume
+from cdc.queue.port import Producer, Queue
+from cdc.target.port import Target
+
+log = get_logger(__name__)
+
+READER = "reader"
+_MAX_MESSAGES = 2000
+_MAX_BYTES = 2 * 1024 * 1024
+_MAX_AGE_SECONDS = 0.05
+_FLUSH_WAIT_SECONDS = 0.001
+_IDLE_WAIT_SECONDS = 0.25
+_FACTS_SECONDS = 5.0
+_HANDOVER_SECONDS = 2.0  # in which whoever asked for the handover takes the lease
+
+
+class Reader:
+    """One reader process. `run` returns when `stop` is set and everything published is confirmed; fatal errors rise.
+
+    `drain_to`: a sequence (generation ignored) from which on idle lanes are told at once, not at the next heartbeat.
+    """
+
+    def __init__(
+        self,
+        config: ConnectorConfig,
+        source: Source,
+        queue: Queue,
+        targets: Mapping[str, Target],
+        coordination: Coordination,
+        *,
+        metrics: ReaderMetrics,
+        health: Health,
+        drain_to: Sequence | None = None,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._queue = queue
+        self._targets = targets
+        self._coordination = coordination
+        self._metrics = metrics
+        self._health = health
+        self._drain_to = drain_to
+        self._fenced_by = 0
+
+    def run(self, stop: threading.Event) -> None:
+        lease_seconds = self._config.coordinator.lease_seconds
+        backoff = Backoff()
+        with LeaseKeeper(self._coordination, lease_seconds) as keeper:
+            while not stop.is_set():
+                self._health.ready(False, "standby")
+                self._metrics.state("standby")
+                self._health.beat(READER, 10 * lease_seconds)
+                try:
+                    held = keeper.wait(READER, lambda: f"{READER}-{uuid.uuid4().hex[:12]}", self._floor, stop)
+                    if held is not None:
+                        try:
+                            self._session(held, stop, backoff)
+                        finally:
+                            keeper.release(held)
+                        if held.handover:
+                            stop.wait(_HANDOVER_SECONDS)
+                except RetryableError as error:
+                    self._fenced_by = max(self._fenced_by, error.stored if isinstance(error, Fenced) else 0)
+                    self._metrics.state("reconnecting")
+                    pause = backoff.next()
+                    log.warning(
+                        "the reader stopped and begins again",
+                        extra=fields(action="reader.retry", error=str(error), seconds=round(pause, 2)),
+                    )
+                    stop.wait(pause)
+
+    def _floor(self) -> int:
+        """The highest reader token that is written anywhere: Redis may have forgotten it."""
+        stored = self._queue.checkpoint()
+        rows = [row.reader_token for lanes in self._progress(stored).values() for row in lanes.values()]
+        return max([self._fenced_by, stored.token if stored else 0, *rows])
+
+    def _progress(self, stored: Checkpoint | None) -> SinkProgress:
+        """What the sinks have applied. A target that is down only matters where the checkpoint is gone."""
+        found: dict[str, Mapping[str, Progress]] = {}
+        for name, target in self._targets.items():
+            try:
+                found[name] = target.progress()
+            except TargetUnavailable as error:
+                if stored is None:
+                    raise
+                log.warning(
+                    "a target does not answer; going on by the checkpoint",
+                    extra=fields(action="reader.target_unavailable", sink=name, error=str(error)),
+                )
+        return found
+
+    def _session(self, held: Held, stop: threading.Event, backoff: Backoff) -> None:
+        producer = self._queue.producer()
+        try:
+            stored = producer.open(held.token)
+            start = resume(stored, self._progress(stored), self._source, self._config).with_token(held.token)
+            stream = self._source.stream(start.point)
+            try:
+                run = _Run(
+                    self._config,
+                    self._source,
+                    producer,
+                    start=start,
+                    held=held,
+                    metrics=self._metrics,
+                    health=self._health,
+                )
+                run.announce()
+                backoff.reset()
+                self._health.ready(True, "reading")
+                self._metrics.state("working")
+                self._metrics.token(held.token)
+                run.read(stream, stop, self._drain_to)
+            finally:
+                stream.close()
+        finally:
+            producer.close()
+
+
+class _Run:
+    """From one epoch marker to the end of the session."""
+
+    def __init__(
+        self,
+        config: ConnectorConfig,
+        source: Source,
+        producer: Producer,
+        *,
+        start: Checkpoint,
+        held: Held,
+        metrics: ReaderMetrics,
+        health: Health,
+    ) -> None:
+        topic = config.queue.topic
+        per_table = topic if topic and ("{db}" in topic or "{table}" in topic) else None
+        self._out = Outbound(start, Routing(config.name, config.source.url.scheme, config.lanes, per_table))
+        self._config = config
+        self._source = source
+        self._producer = producer
+        self._start = start
+        self._held = held
+        self._metrics = metrics
+        self._health = health
+        self._schemas: dict[str, TableSchema] = {}
+        self._oldest = 0.0
+        self._next_heartbeat = 0.0
+        self._next_facts = 0.0
+        self._commit_us = 0
+        self._ops: Counter[str] = Counter()
+        self._transactions = 0
+        self._moved = True
+
+    def announce(self) -> None:
+        self._out.begin_run()
+        self._publish()
+        self._producer.flush()
+        log.info(
+            "reading",
+            extra=fields(
+                action="reader.started",
+                position=str(self._start.point.position),
+                generation=self._start.generation,
+                token=self._held.token,
+            ),
+        )
+
+    def read(self, stream: Stream, stop: threading.Event, drain_to: Sequence | None) -> None:
+        for item in stream.items(self._patience):
+            self._held.require()
+            if item is not None:
+                self._take(item)
+            if self._full() or (item is None and len(self._out)):
+                self._publish_when_ready(stop)
+            self._heartbeat(drain_to, idle=item is None or isinstance(item, Passed))
+            if stop.is_set() or self._held.handover:
+                break
+        self._publish_when_ready(stop)
+        self._producer.flush()
+        confirmed = self._producer.confirmed
+        log.info(
+            "stopped reading; everything published is confirmed",
+            extra=fields(action="reader.stopped", position=str(confirmed.point.position) if confirmed else "none"),
+        )
+
+    def _patience(self) -> float:
+        return _FLUSH_WAIT_SECONDS if len(self._out) else _IDLE_WAIT_SECONDS
+
+    def _take(self, item: Item) -> None:
+        match item:
+            case Rows():
+                failpoint("reader.read")
+                for schema in item.new_schemas:
+                    self._schemas[schema.fingerprint()] = schema
+                self._out.rows(item.offset, item.drafts)
+                self._ops.update(draft.op for draft in item.drafts)
+            case Begin():
+                self._out.begin(item.transaction)
+                self._commit_us = item.transaction.commit_us
+            case End():
+                self._out.end(item.point)
+                self._transactions += 1
+                self._moved = True
+            case Truncated():
+                self._out.truncate(item.offset, item.db, item.table)
+            case Passed():
+                self._out.passed(item.point)
+                self._moved = True
+        if len(self._out) and not self._oldest:
+            self._oldest = time.monotonic()
+
+    def _full(self) -> bool:
+        out = self._out
+        if not len(out):
+            return False
+        if len(out) >= _MAX_MESSAGES or out.bytes >= _MAX_BYTES:
+            return True
+        return time.monotonic() - self._oldest > _MAX_AGE_SECONDS
+
+    def _publish_when_ready(self, stop: threading.Event) -> None:
+        """A full queue blocks the reader, it never drops; the lease is watched while waiting."""
+        while not self._producer.ready(0.25):
+            self._held.require()
+            self._health.beat(READER, 60)
+            self._metrics.state("blocked")
+            if stop.is_set():
+                raise QueueUnavailable(
+                    "the queue is full, and the reader was asked to stop",
+                    hint="nothing is lost: what was not sent is read again; start the sinks to empty the queue",
+                )
+        self._held.require()
+        self._metrics.state("working")
+        self._publish()
+
+    def _publish(self) -> None:
+        size = self._out.bytes
+        messages, checkpoint = self._out.take()
+        began = time.monotonic()
+        failpoint("reader.publish")
+        self._producer.publish(messages, checkpoint, list(self._schemas.values()))
+        failpoint("reader.published")
+        self._schemas.clear()
+        self._oldest = 0.0
+        self._moved = False
+        if self._ops:
+            self._metrics.published(
+                self._ops,
+                transactions=self._transactions,
+                message_bytes=size,
+                commit_us=self._commit_us,
+                seconds=time.monotonic() - began,
+            )
+            self._ops.clear()
+            self._transactions = 0
+        self._metrics.checkpointed()
+
+    def _heartbeat(self, drain_to: Sequence | None, *, idle: bool) -> None:
+        """Lanes without events hear how far the stream is: their watermarks, and the checkpoint, move along."""
+        now = time.monotonic()
+        self._health.beat(READER, 60)
+        self._facts(now)
+        if (
+            self._out.inside
+            or not self._moved
+            or (now < self._next_heartbeat and not (idle and self._drained(drain_to)))
+        ):
+            return
+        self._out.heartbeat()
+        if self._producer.ready(0):
+            self._publish()
+            self._next_heartbeat = now + self._config.source.heartbeat_seconds
+
+    def _drained(self, drain_to: Sequence | None) -> bool:
+        return drain_to is not None and self._out.reached[1:3] >= drain_to[1:3]
+
+    def _facts(self, now: float) -> None:
+        """What only the server can tell, asked now and then and never in the way of the stream."""
+        if now < self._next_facts:
+            return
+        self._next_facts = now + _FACTS_SECONDS
+        confirmed = self._producer.confirmed or self._start
+        try:
+            self._metrics.source_end(self._source.bytes_behind(confirmed.point.position))
+            until_purged = self._source.seconds_until_purged(confirmed.point.file)
+            self._metrics.until_purged(math.inf if until_purged is None else until_purged)
+        except CdcError as error:
+            log.debug("the source does not tell its end", extra=fields(action="reader.facts", error=str(error)))
