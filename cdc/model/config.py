@@ -280,27 +280,29 @@ class ConnectorConfig(_Section):
     def _possible(self) -> "ConnectorConfig":
         self._one_way_of_sinks()
         if self.coordination is None and self.queue.url.scheme not in (*_REDIS, "memory"):
-            raise _impossible("coordination", "coordination.url is needed where the queue is not Redis")
+            what = "coordination.url is needed where the queue is not Redis"
+            raise _impossible("coordination", what, "add coordination: {url: redis://…}")
         if self.order == "transaction":
             self._one_lane()
         self._no_shared_tables()
         schemes = {self.queue.url.scheme, self.coordinator.url.scheme}
         if "memory" in schemes and len(schemes) > 1:
-            raise _impossible("queue.url", "memory:// is for queue and coordination together: both live in one process")
+            what = "memory:// is for queue and coordination together"
+            raise _impossible("queue.url", what, "both live in one process: give both memory://, or both a server")
         return self
 
     def _one_way_of_sinks(self) -> None:
         if self.sink is None and not self.sinks:
-            raise _impossible("sink", "give `sink`, or several by name under `sinks`")
+            raise _impossible("sink", "a connector needs a sink", "give `sink`, or several by name under `sinks`")
         if self.sink is not None and self.sinks:
-            raise _impossible("sinks", "give either `sink` or `sinks`, not both")
+            raise _impossible("sinks", "both `sink` and `sinks` are given", "keep one of the two")
 
     def _one_lane(self) -> None:
         if self.queue.lanes != 1 and "lanes" in self.queue.model_fields_set:
-            raise _impossible("queue.lanes", "order: transaction has one lane: drop queue.lanes, or set it to 1")
+            raise _impossible("queue.lanes", "order: transaction has one lane", "drop queue.lanes, or set it to 1")
         if self.queue.topic and "{" in self.queue.topic.replace("{name}", ""):
             raise _impossible(
-                "queue.topic", "order: transaction has one topic: queue.topic cannot have {db} or {table}"
+                "queue.topic", "order: transaction has one topic", "take {db} and {table} out of queue.topic"
             )
 
     def _no_shared_tables(self) -> None:
@@ -310,7 +312,9 @@ class ConnectorConfig(_Section):
             for other, before in seen.items():
                 if (example := overlap(before, place)) is not None:
                     raise _impossible(
-                        f"sinks.{name}", f"sinks {other} and {name} write to one table of one target, such as {example}"
+                        f"sinks.{name}",
+                        f"sinks {other} and {name} write to one table of one target, such as {example}",
+                        "narrow `tables` of one, or write to other names with `table`",
                     )
             seen[name] = place
 
@@ -337,9 +341,9 @@ class ConnectorConfig(_Section):
 _REDIS = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
-def _impossible(key: str, what: str) -> PydanticCustomError:
+def _impossible(key: str, what: str, hint: str) -> PydanticCustomError:
     """A refusal that belongs to another key than the one that pydantic would name."""
-    return PydanticCustomError("impossible", "{what}", {"what": what, "key": key})
+    return PydanticCustomError("impossible", "{what}", {"what": what, "key": key, "hint": hint})
 
 
 def _one_of(url: Url, schemes: tuple[str, ...]) -> Url:

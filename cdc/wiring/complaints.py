@@ -37,11 +37,9 @@ def complaints(error: ValidationError, document: Document) -> list[ConnectorFile
 def _complaint(kind: str, detail: Any, document: Document) -> ConnectorFileError:
     path = tuple(part for part in detail["loc"] if part != "[key]")
     refused = _Refused(path, detail.get("ctx", {}), detail["input"], detail["msg"], schema_at(path))
-    key = refused.context.get("key")
-    if key is not None:
-        return document.place((*path, *key.split("."))).refused(
-            refused.text, hint=_expected(schema_at((*path, *key.split("."))))
-        )
+    if kind == "impossible":
+        place = document.place((*path, *refused.context["key"].split(".")))
+        return place.refused(refused.text, hint=refused.context["hint"])
     what, hint = _WORDS.get(kind, _other)(refused)
     return document.place(path).refused(what, hint=hint)
 
