@@ -35,6 +35,11 @@ class Drain:
     def until(self) -> Sequence:
         return Sequence(0, file_number(self._end.file), self._end.offset, 0)
 
+    @property
+    def end(self) -> str:
+        """`file:offset`"""
+        return str(self._end.position)
+
     def behind(self) -> Behind:
         """Asks the queue and the targets; what does not answer is behind."""
         try:

@@ -287,6 +287,8 @@ class _Run:
         now = time.monotonic()
         self._health.beat(READER, 60)
         self._facts(now)
+        if idle and not self._producer.ready(0):
+            return
         if (
             self._out.inside
             or not self._moved
@@ -294,9 +296,10 @@ class _Run:
         ):
             return
         self._out.heartbeat()
-        if self._producer.ready(0):
-            self._publish()
-            self._next_heartbeat = now + self._config.source.heartbeat_seconds
+        self._publish()
+        if idle:
+            self._producer.flush()
+        self._next_heartbeat = now + self._config.source.heartbeat_seconds
 
     def _drained(self, drain_to: Sequence | None) -> bool:
         return drain_to is not None and self._out.reached[1:3] >= drain_to[1:3]

@@ -35,6 +35,7 @@ class Rewound:
 def replay_from(
     asked: str,
     config: ConnectorConfig,
+    *,
     source: Source,
     queue: Queue,
     targets: Mapping[str, Target],

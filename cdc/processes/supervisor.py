@@ -19,7 +19,7 @@ _GRACE_SECONDS = 30.0
 
 @dataclass
 class Child:
-    """`argv` starts it; it ends cleanly (status 0) on SIGTERM."""
+    """`argv` starts it; it ends cleanly (status 0) on SIGTERM, and when its stdin ends because we are gone."""
 
     name: str
     argv: Sequence[str]
@@ -30,7 +30,7 @@ class Child:
 
     def start(self) -> None:
         # A session of its own, so that Ctrl-C reaches the supervisor alone, which then ends the children in order.
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, start_new_session=True)
         self.started = time.monotonic()
         log.info("started", extra=fields(action="child.started", child=self.name, pid=self.process.pid))
 
@@ -74,6 +74,8 @@ class Supervisor:
     def _ended(self, child: Child, status: int, now: float) -> None:
         if now - child.started > _HEALTHY_SECONDS:
             child.backoff.reset()
+        if child.process is not None and child.process.stdin is not None:
+            child.process.stdin.close()
         child.process = None
         child.not_before = now + child.backoff.next()
         why = signal.Signals(-status).name if status else "exit"
@@ -92,3 +94,5 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdin is not None:
+                process.stdin.close()

@@ -59,3 +59,7 @@ class Parts:
             self._close.callback(target.close)
             self._targets[sink] = target
         return self._targets[sink]
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        return {sink: self.target(sink) for sink in self.config.all_sinks}

@@ -1,0 +1,52 @@
+"""`cdc replay FILE --from POS`: the rewind."""
+
+from typing import Any
+
+import click
+
+from cdc.cli.screen import console, print_json
+from cdc.model.errors import UsageError
+from cdc.processes.replay import Rewound
+from cdc.wiring import build
+from cdc.wiring.connector_file import load
+from cdc.wiring.parts import Parts
+
+
+@click.command()
+@click.argument("file")
+@click.option("--from", "from_", required=True, metavar="POS", help="file:offset, a GTID set, an ISO time, or earliest")
+@click.option("--json", "as_json", is_flag=True)
+def replay(file: str, from_: str, as_json: bool) -> None:
+    """Rewinds: a new generation, in which the stream is applied again, in order, from POS to the present and on.
+
+    Running processes take it up by themselves; otherwise the next `cdc run` does.
+    """
+    config = load(file)
+    if config.queue.url.scheme == "memory":
+        raise UsageError("a queue in memory ends with its process", hint="set source.start, and use `cdc run`")
+    with Parts(config) as parts:
+        rewound = build.rewind(parts, from_)
+    if as_json:
+        print_json(_document(rewound))
+        return
+    out = console()
+    point = rewound.now.point.position
+    if _moved(rewound):
+        out.print(f"{from_} lies inside a transaction; its start {point} is taken")
+    out.print(f"generation {rewound.now.generation} begins at {point}; all that follows is applied again, in order")
+    out.print("a running reader goes on from there by itself; else: cdc run " + file)
+
+
+def _moved(rewound: Rewound) -> bool:
+    asked = rewound.asked.rpartition(":")[2]
+    return ":" in rewound.asked and asked.isdigit() and int(asked) != rewound.now.point.offset
+
+
+def _document(rewound: Rewound) -> dict[str, Any]:
+    before = rewound.before
+    return {
+        "generation": rewound.now.generation,
+        "from": str(rewound.now.point.position),
+        "gtid_set": rewound.now.point.gtid_set,
+        "was": None if before is None else {"generation": before.generation, "at": str(before.point.position)},
+    }
