@@ -6,30 +6,14 @@ subject whose outage would make it impossible. It may raise any CdcError: the en
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from cdc.binlog.port import Finding, Source
-from cdc.coordination.port import Coordination
+from cdc.binlog.port import Finding
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, RetryableError
 from cdc.model.routing import TableFilter, matches
 from cdc.model.schema import TableSchema
-from cdc.queue.port import Queue
-from cdc.target.port import Target
-
-
-class Parts(Protocol):
-    """What is looked at; each is opened when first asked for, and may raise its CdcError then."""
-
-    @property
-    def config(self) -> ConnectorConfig: ...
-    @property
-    def source(self) -> Source: ...
-    @property
-    def queue(self) -> Queue: ...
-    @property
-    def coordination(self) -> Coordination: ...
-    def target(self, sink: str) -> Target: ...
+from cdc.processes.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)
