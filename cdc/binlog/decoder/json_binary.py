@@ -1,0 +1,217 @@
+"""MySQL's binary JSON as the text that SELECT prints.
+
+Storage: the comment at the head of sql-common/json_binary.h
+(https://dev.mysql.com/doc/dev/mysql-server/latest/json__binary_8h.html); text: `Json_wrapper::to_string`.
+"""
+
+import math
+import re
+import struct
+from base64 import b64encode
+
+from cdc.binlog.decoder.numeric import DecimalFormat
+from cdc.binlog.decoder.plan import Reader
+from cdc.binlog.decoder.temporal import datetime_text, time_text
+from cdc.model.change import Value
+
+_MAX_DEPTH = 100  # JSON_DOCUMENT_MAX_DEPTH of the server
+_LITERALS = {0: "null", 1: "true", 2: "false"}
+
+_SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY = 0, 1, 2, 3
+_LITERAL, _STRING, _OPAQUE = 4, 12, 15
+_INT16, _UINT16, _INT32, _UINT32, _DOUBLE = 5, 6, 7, 8, 11
+_INLINE_IF_SMALL = frozenset((_LITERAL, _INT16, _UINT16))
+_INLINE_IF_LARGE = _INLINE_IF_SMALL | {_INT32, _UINT32}
+_NUMBERS = {
+    _INT16: struct.Struct("<h"),
+    _UINT16: struct.Struct("<H"),
+    _INT32: struct.Struct("<i"),
+    _UINT32: struct.Struct("<I"),
+    9: struct.Struct("<q"),
+    10: struct.Struct("<Q"),
+}
+_FLOAT64 = struct.Struct("<d")
+_DATE, _TIME, _DATETIMES, _DECIMAL = 10, 11, (7, 12), 246
+
+
+def json_column(prefix: int) -> Reader:
+    """A JSON column: its length in `prefix` bytes, then the document."""
+
+    def read(data: bytes, start: int) -> tuple[Value, int]:
+        start += prefix
+        end = start + int.from_bytes(data[start - prefix : start], "little")
+        return json_text(data[start:end]), end
+
+    return read
+
+
+def json_text(document: bytes) -> str:
+    """The text of one document; raises ValueError, IndexError or struct.error where it is damaged.
+
+    An empty one is null: the server leaves it behind when a NOT NULL column is added to a table that has rows.
+    """
+    if not document:
+        return "null"
+    return _Document(document).value(document[0], 1, 0)
+
+
+class _Document:
+    """Values refer to their parts by offsets, which damaged bytes can make overlap; in a sound document they never do. So
+    all values and strings together cannot take more bytes than there are: that bounds the work."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._budget = len(data)
+
+    def _spend(self, size: int) -> None:
+        self._budget -= size
+        if self._budget < 0:
+            raise ValueError("the values of a JSON document overlap")
+
+    def _slice(self, start: int, length: int) -> bytes:
+        if start + length > len(self._data):
+            raise ValueError("a JSON value lies beyond its document")
+        self._spend(length)
+        return self._data[start : start + length]
+
+    def value(self, kind: int, start: int, depth: int) -> str:
+        self._spend(1)
+        if kind in _NUMBERS:
+            return str(_NUMBERS[kind].unpack_from(self._data, start)[0])
+        if kind == _STRING:
+            length, begin = self._length(start)
+            return quoted(self._slice(begin, length).decode())
+        if kind == _LITERAL:
+            return _LITERALS[self._data[start]]
+        if kind <= _LARGE_ARRAY:
+            return self._container(kind, start, depth + 1)
+        if kind == _DOUBLE:
+            return double_text(_FLOAT64.unpack_from(self._data, start)[0])
+        if kind == _OPAQUE:
+            length, begin = self._length(start + 1)
+            return opaque_text(self._data[start], self._slice(begin, length))
+        raise ValueError(f"there is no JSON value of type {kind}")
+
+    def _length(self, start: int) -> tuple[int, int]:
+        """Seven bits in each byte, the highest one says that more follow; at most five bytes."""
+        length = 0
+        for index in range(5):
+            byte = self._data[start + index]
+            length |= (byte & 0x7F) << 7 * index
+            if byte < 0x80:
+                return length, start + index + 1
+        raise ValueError("a JSON length has more than five bytes")
+
+    def _container(self, kind: int, start: int, depth: int) -> str:
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"a JSON document is deeper than {_MAX_DEPTH} levels")
+        large = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
+        is_object = kind in (_SMALL_OBJECT, _LARGE_OBJECT)
+        width = 4 if large else 2
+        count, size = self._offset(start, width), self._offset(start + width, width)
+        keys_at = start + 2 * width
+        values_at = keys_at + (count * (width + 2) if is_object else 0)
+        if values_at + count * (width + 1) > start + size or start + size > len(self._data):
+            raise ValueError("a JSON object or array is larger than its place")
+        header = values_at + count * (width + 1) - start
+        inline = _INLINE_IF_LARGE if large else _INLINE_IF_SMALL
+        values = []
+        for index in range(count):
+            entry = values_at + index * (width + 1)
+            kind = self._data[entry]
+            place = entry + 1
+            if kind not in inline:
+                offset = self._offset(place, width)
+                if offset < header:
+                    raise ValueError("a JSON value lies inside its container's header")
+                place = start + offset
+            values.append(self.value(kind, place, depth))
+        if not is_object:
+            return f"[{', '.join(values)}]"
+        keys = [self._key(start, keys_at + index * (width + 2), width) for index in range(count)]
+        return "{" + ", ".join([f"{key}: {value}" for key, value in zip(keys, values, strict=True)]) + "}"
+
+    def _key(self, container: int, entry: int, width: int) -> str:
+        begin = container + self._offset(entry, width)
+        return quoted(self._slice(begin, self._offset(entry + width, 2)).decode())
+
+    def _offset(self, start: int, width: int) -> int:
+        raw = self._data[start : start + width]
+        if len(raw) != width:
+            raise ValueError("a JSON document is cut short")
+        return int.from_bytes(raw, "little")
+
+
+_ESCAPES = {
+    **{chr(code): f"\\u{code:04x}" for code in range(0x20)},
+    "\b": "\\b",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\f": "\\f",
+    "\r": "\\r",
+    '"': '\\"',
+    "\\": "\\\\",
+}
+
+_NEEDS_ESCAPE = re.compile(r'[\x00-\x1f"\\]')
+
+
+def quoted(text: str) -> str:
+    """JSON's escapes, as few as the server writes: everything from U+0020 up stands for itself."""
+    return f'"{_NEEDS_ESCAPE.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return _ESCAPES[match[0]]
+
+
+def double_text(number: float) -> str:
+    """The shortest digits that read back the same, laid out as the server's my_gcvt does: an exponent, without plus sign
+    or leading zeros, only where the point would stand more than 15 digits from the first one; `.0` after whole numbers."""
+    if not math.isfinite(number):
+        raise ValueError("JSON has no such number")
+    sign = "-" if math.copysign(1.0, number) < 0 else ""
+    mantissa, _, exponent = f"{abs(number)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        return sign + "0.0"
+    point = int(exponent or 0) + len(whole) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    if -15 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    if 0 < point <= 15:
+        return f"{sign}{digits[:point].ljust(point, '0')}.{digits[point:] or '0'}"
+    rest = "." + digits[1:] if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{rest}e{point - 1}"
+
+
+def opaque_text(kind: int, raw: bytes) -> str:
+    """A value of an SQL type inside JSON. Decimals print as numbers, dates and times as strings, all else as the server
+    marks it: `"base64:type15:AP8="`, with its line breaks."""
+    if kind == _DECIMAL:
+        form = DecimalFormat(raw[0], raw[1])
+        if len(raw) != 2 + form.length:
+            raise ValueError("a decimal in JSON has the wrong length")
+        return form.text(raw[2:])
+    if kind in (_DATE, _TIME, *_DATETIMES):
+        return _temporal_text(kind, raw)
+    return quoted(f"base64:type{kind}:{_lines(b64encode(raw).decode('ascii'))}")
+
+
+def _lines(text: str) -> str:
+    """The server breaks base64 after every 76 characters."""
+    return "\n".join([text[start : start + 76] for start in range(0, len(text), 76)])
+
+
+def _temporal_text(kind: int, raw: bytes) -> str:
+    """Eight bytes: a number whose lowest 24 bits are microseconds, above them what a column of the type packs."""
+    if len(raw) != 8:
+        raise ValueError("a date or time in JSON has the wrong length")
+    packed = int.from_bytes(raw, "little", signed=True)
+    magnitude = abs(packed)
+    micros = f"{magnitude & 0xFFFFFF:06d}"
+    if kind == _TIME:
+        return f'"{"-" if packed < 0 else ""}{time_text(magnitude >> 24)}.{micros}"'
+    text = datetime_text(magnitude >> 24)
+    return f'"{text[:10]}"' if kind == _DATE else f'"{text.replace("T", " ")}.{micros}"'

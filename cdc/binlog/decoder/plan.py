@@ -1,0 +1,19 @@
+"""What the plain Python decoder keeps for a table: one reader for each column."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cdc.model.change import Value
+
+Reader = Callable[[bytes, int], tuple[Value, int]]
+"""(all bytes of the event, where the value begins) → (the value, where the next begins).
+
+May read short at the end of the bytes: the caller checks after each row that it ended inside them. Raises IndexError,
+struct.error or ValueError, which the caller turns into errors with table and column."""
+
+
+class Plan(NamedTuple):
+    """`readers` in column order. `refusal`: why rows of this table cannot be read; readers are then not called."""
+
+    readers: tuple[Reader, ...]
+    refusal: str | None
