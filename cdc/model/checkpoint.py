@@ -63,7 +63,7 @@ class Checkpoint:
     previous: tuple[int, dict[str, int]] | None = None
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(asdict(self), default=tuple)  # a Sequence is a tuple subclass, which orjson leaves to us
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "Checkpoint":
