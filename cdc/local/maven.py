@@ -1,5 +1,7 @@
 """Apache Kafka's broker out of its Maven artifacts, resolved by the machine's own Maven with its own settings."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from cdc.model.errors import LocalServerError
 
 # The newest release that runs on each Java (Kafka 4: "brokers require Java 17").
 _KAFKA_BY_JAVA = ((17, "4.1.1"), (11, "3.9.1"))
+_REPOSITORY = "repository"
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>lockstep.local</groupId><artifactId>kafka-broker</artifactId><version>1</version>
 <dependencies>
@@ -48,10 +51,18 @@ def _fetch(folder: Path, version: str, progress: Progress) -> None:
     pom.write_text(_POM.format(kafka=version))
     argv = (
         *("mvn", "--batch-mode", "--quiet", "--file", str(pom), "dependency:copy-dependencies"),
-        *("-DincludeScope=runtime", f"-DoutputDirectory={folder}"),
+        *("-DincludeScope=runtime", f"-DoutputDirectory={folder}", "-Dstyle.color=never"),
+        *_own_repository(folder),
     )
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    shutil.rmtree(folder / _REPOSITORY, ignore_errors=True)
     if done.returncode or not list(folder.glob("kafka_*.jar")):
         lines = [line for line in done.stdout.splitlines() if "ERROR" in line]
         said = re.sub(r"\(?\w+://\S+", "", lines[0])[:300] if lines else "no reason given"
         raise LocalServerError(f"mvn failed: {said}", hint="look at the network and at Maven's settings")
+
+
+def _own_repository(folder: Path) -> list[str]:
+    """Maven keeps what it fetched in the account's home folder; some accounts have none that can be written."""
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    return [] if os.access(home, os.W_OK) else [f"-Dmaven.repo.local={folder / _REPOSITORY}"]

@@ -42,7 +42,10 @@ class Running(Protocol):
 
 
 class Process:
-    """`stop_signal` asks for a clean end. `hold` keeps whatever must live as long as the process."""
+    """`stop_signal` asks for a clean end.
+
+    `own`: what this process started itself, the server or its guard; `life_fd`: the end of the guard's pipe.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Process:
         life_fd: int = -1,
     ) -> None:
         self.identity = identity
-        self._stop_signal = stop_signal
+        self.stop_signal = stop_signal
         self._own = own
         self._life_fd = life_fd
 
@@ -69,7 +72,7 @@ class Process:
         """Ask for a clean end, and after `grace_seconds` do not ask."""
         family = descendants(self.pid)
         _signal(family, signal.SIGCONT)
-        _signal([self.identity], self._stop_signal)
+        _signal([self.identity], self.stop_signal)
         if not _gone(self.alive, grace_seconds):
             self.kill()
         self._let_go()
@@ -102,7 +105,7 @@ class Process:
 
 
 class Wish(NamedTuple):
-    """What to run: as which account (None: the caller's), with what environment, and where its words go.
+    """What to run: as which account (None: the caller's), and where its words go.
 
     `at_end`: a command for the guard to run when the asking process was killed.
     """

@@ -46,7 +46,7 @@ def _from_wheel(root: Path, progress: Progress) -> Programs:
 def _plan(programs: Programs, setting: Setting) -> Plan:
     configuration = setting.directory / "redis.conf"
     configuration.touch(mode=0o600)
-    options, password = _without_password(setting.options)
+    options, password = split_password(setting.options)
     configuration.write_text(f"requirepass {password}\n" if password else "")
     argv = [
         *programs.commands["redis-server"],
@@ -59,7 +59,7 @@ def _plan(programs: Programs, setting: Setting) -> Plan:
 
 
 def _container(setting: Setting) -> Container:
-    _, password = _without_password(setting.options)
+    _, password = split_password(setting.options)
     arguments = ("redis-server", *_OPTIONS, *setting.options)
     inside = {"redis-cli": ("redis-cli",)}
     return Container("redis:7", _url(setting.port, password), 6379, {}, arguments, inside)
@@ -69,7 +69,7 @@ def _url(port: int, password: str) -> str:
     return f"redis://{f':{password}@' if password else ''}{LOOPBACK}:{port}/0"
 
 
-def _without_password(options: Sequence[str]) -> tuple[list[str], str]:
+def split_password(options: Sequence[str]) -> tuple[list[str], str]:
     """The options less `--requirepass X`, and X: on a command line every user of the machine could read it."""
     if "--requirepass" not in options:
         return list(options), ""

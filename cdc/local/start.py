@@ -51,6 +51,9 @@ def start_server(
     url = url or os.environ.get(f"CDC_LOCAL_{kind.upper()}_URL")
     if url and "url" in ways:
         return _given(_KINDS[kind], url, directory)
+    if directory.exists() and any(directory.iterdir()):
+        # It would be emptied when a start fails; what is in it may be somebody's.
+        raise LocalServerError(f"{directory} is not empty", hint="name a folder that is new or empty")
     order = _Order(directory, tuple(options), progress, port, [way for way in ways if way != "url"], detached)
     refused: list[str] = []
     if server := _first_that_works(_KINDS[kind], order, refused):
