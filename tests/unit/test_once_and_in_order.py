@@ -57,26 +57,26 @@ class Queue:
 
 
 def read(binlog: Binlog, queue: Queue, token: int, batch: int, dies_after: int | None, zombie: int) -> list[Message]:
-    """One reader's run; dies after so many batches, before or after the last one's checkpoint. Returns what it will still
-    send as a zombie, when a newer reader has begun."""
+    """One reader's run. After `dies_after` batches it is dead to the world (the last one's checkpoint is lost where `zombie`
+    is odd), but goes on sending: what it returns comes to the lanes when a newer reader has begun."""
     base = queue.checkpoint or Checkpoint(1, binlog.point(0), token, "f")
     out = Outbound(replace(base, token=token), ROUTING, now=lambda: 0.0)
     out.begin_run()
     batches = 0
+    late: list[Message] = []
 
-    def publish(*, at_end: bool = False) -> bool:
+    def publish() -> None:
         nonlocal batches
-        if len(out) < batch and not at_end:
-            return True
         messages, checkpoint = out.take()
         batches += 1
-        dying = dies_after is not None and batches >= dies_after
+        if dies_after is not None and batches > dies_after:
+            late.extend(messages)
+            return
         queue.store(messages)
-        if not (dying and zombie % 2):
+        if batches != dies_after or zombie % 2 == 0:
             queue.checkpoint = checkpoint
-        return not dying
 
-    publish(at_end=True)
+    publish()
     for number in range(binlog.index(base.point), len(binlog.transactions)):
         begin = binlog.point(number)
         out.begin(Transaction(begin, 1, None, None, 1_000_000 + number))
@@ -84,15 +84,15 @@ def read(binlog: Binlog, queue: Queue, token: int, batch: int, dies_after: int |
             after = None if value is None else {"id": key, "v": value}
             draft = Draft("d" if after is None else "c", "shop", table, table, {"id": key}, after, after)
             out.rows(begin.offset + 50 + 10 * row, [draft])
-            if not publish():
-                return out.take()[0][:zombie]
+            if len(out) >= batch:
+                publish()
         out.end(binlog.point(number + 1))
-        if not publish():
-            return out.take()[0][:zombie]
+        if len(out) >= batch:
+            publish()
         if number % 3 == 0:
             out.heartbeat()
-    publish(at_end=True)
-    return []
+    publish()
+    return late[:zombie]
 
 
 @dataclass
