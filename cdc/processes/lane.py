@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
+
 from cdc.model.batch import DeadLetter, TableBatch
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Progress, SourcePoint
@@ -19,6 +21,7 @@ from cdc.model.errors import LeaseLost, PoisonMessage, RowRefused, TargetBusy
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
 from cdc.observe.failpoints import failpoint
+from cdc.observe.latency import LatencyWindow
 from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import SinkMetrics
 from cdc.processes.backoff import Backoff
@@ -72,6 +75,8 @@ class LaneWorker:
         self._metrics = metrics
         self._lane = progress.lane
         self._duplicates = 0
+        self._events = 0
+        self._latency = LatencyWindow()
         self._gate = LaneGate(progress)
         self._pending = Pending(self._gate.progress, whole_transactions=duty.whole_transactions)
         self._wanted = TableFilter(duty.sink.tables)
@@ -162,7 +167,25 @@ class LaneWorker:
                 self._open = True
             self._apply(self._pending.take_part())
 
+    def mark(self) -> str:
+        """What people may know of the lane without asking the target: JSON for the coordination's marks."""
+        progress = self._pending.committed
+        document = {
+            "token": progress.token,
+            "generation": progress.watermark.generation,
+            "watermark": f"{progress.watermark.file}:{progress.watermark.offset}",
+            "count": progress.count,
+            "events": self._events,
+            "latency": self._latency.to_json(),
+        }
+        return orjson.dumps(document).decode()
+
     def _count(self, changes: Sequence[Change], progress: Progress, seconds: float) -> None:
+        now = time.time()
+        commits = Counter(change.commit_us for change in changes).items()
+        for commit_us, count in commits:
+            self._latency.add(max(0.0, now - commit_us / 1e6), count)
+        self._events += len(changes)
         self._metrics.applied(
             self._lane,
             Counter(change.op for change in changes),
@@ -170,7 +193,7 @@ class LaneWorker:
             duplicates=self._duplicates,
             watermark=progress.watermark,
             seconds=seconds,
-            commits=Counter(change.commit_us for change in changes).items(),
+            commits=commits,
         )
         self._duplicates = 0
 

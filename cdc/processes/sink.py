@@ -37,6 +37,7 @@ class _Work:
 
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    worker: LaneWorker | None = None
     error: BaseException | None = None
     fenced_by: int = 0
     backoff: Backoff = field(default_factory=Backoff)
@@ -97,6 +98,7 @@ class SinkWorker:
         try:
             members = self._coordination.join(self._sink, self._member, self._lease_seconds)
             lanes = list(self._queue.lanes())
+            self._mark()
         except RetryableError as error:
             log.warning(
                 "cannot share lanes now", extra=fields(action="sink.waiting", sink=self._sink, error=str(error))
@@ -116,6 +118,15 @@ class SinkWorker:
                 wanted -= 1
         running = sum(work.running for work in self._works.values())
         self._health.ready(running > 0, f"{running} lanes" if running else "standby")
+
+    def _mark(self) -> None:
+        marks = {
+            f"{self._sink}/{lane}": work.worker.mark()
+            for lane, work in self._works.items()
+            if work.running and work.worker is not None
+        }
+        if marks:
+            self._coordination.mark(marks)
 
     def _try(self, lane: str, keeper: LeaseKeeper) -> bool:
         work = self._works.setdefault(lane, _Work())
@@ -170,9 +181,12 @@ class SinkWorker:
             reader = self._queue.reader(self._sink, lane, progress.offset)
             self._metrics.took(lane, held.token)
             try:
-                worker = LaneWorker(self._duty(), held, reader, writer=writer, progress=progress, metrics=self._metrics)
-                worker.run(work.stop, lambda: self._beat(lane, work))
+                work.worker = LaneWorker(
+                    self._duty(), held, reader, writer=writer, progress=progress, metrics=self._metrics
+                )
+                work.worker.run(work.stop, lambda: self._beat(lane, work))
             finally:
+                work.worker = None
                 reader.close()
                 self._metrics.gave_up(lane)
                 self._health.ended(lane)
