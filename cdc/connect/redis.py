@@ -88,7 +88,8 @@ _CODES: Final[dict[str, Verdict]] = {
 """Error codes that redis-py has no class for, or that a script's error hides inside its text (before Redis 7)."""
 
 _IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?(?P<code>[A-Z]+) ")
-_SCRIPT_RIGHTS = re.compile(r"The user executing the script|can't run this command")
+_REFUSING = re.compile(r"The user executing the script|can't run this command|cluster support disabled")
+"""Refusals that have no code of their own: rights inside a script (before Redis 7.0.1), a Cluster URL for a plain server."""
 
 
 def classify(error: Exception) -> Verdict:
@@ -108,7 +109,7 @@ def _verdict(error: BaseException) -> Verdict:
     if not isinstance(error, driver.ResponseError) or by_class != "other":
         return by_class
     text = str(error)
-    if _SCRIPT_RIGHTS.search(text):
+    if _REFUSING.search(text):
         return "refused"
     hidden = _IN_SCRIPT.search(text)
     return _CODES.get(hidden["code"] if hidden else text.split(" ", 1)[0], "other")
