@@ -56,9 +56,11 @@ class Projection:
         self.schema = replace(schema, columns=tuple(columns))
         self._fingerprint = self.schema.fingerprint()
         self._names = names
-        self._kept = None if len(kept) == len(schema.columns) else tuple(kept)
-        self._masked = tuple(names.index(schema.columns[n].name) for n in sorted(masked))
+        self._kept = tuple(kept)
+        self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
         self._hash = hasher(salt)
+        changes_nothing = len(kept) == len(schema.columns) and not masked
+        self._row = self._whole if changes_nothing else self._projected
 
     def drafts(self, rows: Iterable[DecodedRow]) -> list[Draft]:
         """One draft for each row, in order; an update that changes the key makes two, `d` of the old, `c` of the new."""
@@ -76,12 +78,12 @@ class Projection:
                 add(Draft(op, db, table, schema, key, before, after))
         return drafts
 
-    def _row(self, values: Values) -> Row:
-        if self._kept is not None:
-            values = tuple([values[index] for index in self._kept])
-        row = dict(zip(self._names, values, strict=True))
-        for index in self._masked:
-            name = self._names[index]
+    def _whole(self, values: Values) -> Row:
+        return dict(zip(self._names, values, strict=True))
+
+    def _projected(self, values: Values) -> Row:
+        row = self._whole(tuple([values[index] for index in self._kept]))
+        for name in self._masked:
             row[name] = self._hash(row[name])
         return row
 

@@ -75,7 +75,8 @@ def timestamp2(scale: int) -> Reader:
         end = start + length
         seconds = int.from_bytes(data[start : start + 4], "big")
         stored = int.from_bytes(data[start + 4 : end], "big")
-        whole = (_EPOCH + timedelta(seconds=seconds)).isoformat() if seconds else "0000-00-00T00:00:00"
+        is_zero = not seconds and not stored  # half a second past 1970 is a time at MariaDB
+        whole = "0000-00-00T00:00:00" if is_zero else (_EPOCH + timedelta(seconds=seconds)).isoformat()
         return whole + fraction(stored) + "Z", end
 
     return read
