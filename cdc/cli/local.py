@@ -87,7 +87,9 @@ def down(directory: Path, *, as_json: bool) -> None:
 def status(directory: Path, *, as_json: bool) -> None:
     """Show what `up` started, and whether it still runs."""
     facts = [{**_facts(one), "alive": one.alive()} for one in state.load(directory)]
-    _tell(facts, as_json, lambda fact: f"{_line(fact)}{'' if fact['alive'] else chr(10) + '    it does not run any more'}")
+    _tell(
+        facts, as_json, lambda fact: f"{_line(fact)}{'' if fact['alive'] else chr(10) + '    it does not run any more'}"
+    )
 
 
 def _facts(one: state.Record) -> dict[str, Any]:

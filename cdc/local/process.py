@@ -93,8 +93,10 @@ class Process:
         _signal([self.identity, *descendants(self.pid)], signal.SIGCONT)
 
     def discard(self) -> None:
+        """Nothing is left of it, nor of its guard."""
         if self.alive():
             self.kill()
+        self._let_go()
 
     def _let_go(self) -> None:
         if self._life_fd >= 0:

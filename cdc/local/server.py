@@ -79,6 +79,7 @@ class Server:
             raise
 
     def is_alive(self) -> bool:
+        """Whether its process runs; a server that was given by URL is asked."""
         if self._running:
             return self._running.alive()
         try:
@@ -127,7 +128,10 @@ class Server:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return self._ask()
+                version = self._ask()
+                if self.is_alive():
+                    return version
+                raise NotReady("another server answers on its port")
             except NotReady as error:
                 if self._running and not self._running.alive():
                     raise LocalServerError(

@@ -107,6 +107,9 @@ def _given(kind: Kind, url: str, directory: Path) -> Server:
 
 
 def _by_way(kind: Kind, way: str, order: _Order, refused: Sequence[str]) -> Server:
+    if order.port is not None and listening(order.port):
+        # Whoever listens there would answer for the server that could not.
+        raise LocalServerError(f"port {order.port} is taken", hint="name another one, or none")
     prepare = _container_server if way == "docker" else _process_server
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         order.directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,10 +1,11 @@
 """Each kind of server starts, answers, survives what tests do to it, and leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pymysql
@@ -20,12 +21,11 @@ from tests.support.wait import until
 
 # A port of the loopback address that nobody can listen on: whoever asks the network for something fails at once.
 CLOSED = "http://127.0.0.1:1"
-_LOWEST_MAJOR = {"mysql": 8, "mariadb": 10, "postgresql": 13, "redis": 6, "kafka": 3}
 
 
-def have(kind: str, directory: Path, **arguments: object) -> Server:
+def have(kind: str, directory: Path, options: Sequence[str] = ()) -> Server:
     try:
-        return start_server(kind, directory, **arguments)  # type: ignore[arg-type]
+        return start_server(kind, directory, options=options)
     except LocalServerError as error:
         if os.environ.get("CI") == "true":
             raise
@@ -54,7 +54,7 @@ def test_a_server_starts_without_a_network_and_leaves_no_process_no_port_and_no_
     family = [server.pid, *(one.pid for one in descendants(server.pid))]
     try:
         assert server.kind == kind
-        assert int(server.version.split(".")[0].rpartition("-")[2]) >= 0
+        assert re.search(r"\d+[.]\d+", server.version)
         assert server.is_alive()
         assert listening(port_of(server))
         assert f":{port_of(server)}" in server.url
@@ -124,8 +124,10 @@ def test_a_paused_server_answers_nothing_until_it_is_resumed(tmp_path: Path) -> 
         server.remove()
 
 
-def test_a_taken_port_is_an_error_that_names_the_log(tmp_path: Path, redis_server: Server) -> None:
-    with pytest.raises(LocalServerError, match="ended at its start"):
+def test_a_taken_port_is_an_error_and_nobody_elses_server_is_taken_for_ours(
+    tmp_path: Path, redis_server: Server
+) -> None:
+    with pytest.raises(LocalServerError, match="is taken"):
         start_server("redis", tmp_path / "server", port=port_of(redis_server), ways=["path", "packages", "wheel"])
     assert redis_server.is_alive()
     assert not (tmp_path / "server").exists()

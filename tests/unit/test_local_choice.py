@@ -34,7 +34,7 @@ def test_a_mysqld_on_path_that_is_mariadb_or_too_old_is_not_taken_for_mysql(
     program.write_text(f"#!/bin/sh\necho '{says}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(LocalServerError, match="is not MySQL 8.0 or newer"):
+    with pytest.raises(LocalServerError, match="is not MySQL 8"):
         start_server("mysql", tmp_path / "data", ways=["path"])
 
 
