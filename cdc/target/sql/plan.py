@@ -136,8 +136,14 @@ class Planner:
         if not self._config.create_tables:
             raise _missing(schema, name)
         table = self._definition(schema, name)
-        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-        connection.commit()
+        try:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            connection.commit()
+        except sa.exc.DBAPIError:
+            # Another worker may have made it at the same moment, which IF NOT EXISTS does not see.
+            connection.rollback()
+            if not sa.inspect(connection).has_table(name.table, schema=name.schema):
+                raise
 
     def _definition(self, schema: TableSchema, name: TargetName) -> sa.Table[Any]:
         """Only the key is NOT NULL: a column that becomes nullable at the source must not stop the sink."""

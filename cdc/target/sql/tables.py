@@ -54,6 +54,7 @@ PROGRESS = sa.Table(
     _bigint("arrived_offset", nullable=True),
     _bigint("arrived_row", nullable=True),
     _bigint("commit_us"),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("session", sa.String(100), nullable=False),
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
     **_BINARY_TEXT,
@@ -94,7 +95,7 @@ _SINK_LETTERS = sa.and_(
 _MOVED = (
     *("reader_token", "generation", "file_number", "file_offset", "event_row", "events", "queue_offset"),
     *("source_id", "source_file", "source_pos", "source_gtid", "source_created"),
-    *("arrived_generation", "arrived_file", "arrived_offset", "arrived_row", "commit_us"),
+    *("arrived_generation", "arrived_file", "arrived_offset", "arrived_row", "commit_us", "fingerprint"),
 )
 _LETTER_COLUMNS = tuple(c.name for c in LETTERS.columns if c.name not in {"id", "parked_at"})
 _STORED = ("id", "lane", "db_name", "table_name", "key_json", "seq", "reason", "parked_at", "event")
@@ -137,8 +138,9 @@ def statements(dialect: SqlDialect) -> Statements:
     moved: dict[str, Any] = {name: sa.bindparam(name) for name in _MOVED}
     mine = PROGRESS.c.sink == sa.bindparam("sink")
     return Statements(
+        # Progress last: who finds it there, finds the other too.
         create=tuple(
-            str(CreateTable(table, if_not_exists=True).compile(dialect=dialect.plain)) for table in (PROGRESS, LETTERS)
+            str(CreateTable(table, if_not_exists=True).compile(dialect=dialect.plain)) for table in (LETTERS, PROGRESS)
         ),
         read_progress=text(row.where(_LANE)),
         lock_progress=text(row.where(_LANE).with_for_update()),
@@ -196,6 +198,7 @@ def lane_row(connector: str, sink: str, progress: Progress, session: str) -> dic
                     *source,
                     *arrived_parts,
                     progress.commit_us,
+                    progress.fingerprint,
                 ),
                 strict=True,
             )
@@ -208,7 +211,7 @@ def progress_of(row: Any) -> tuple[Progress, str]:
     lane, token, reader_token, *rest = row
     watermark, (events, queue_offset) = rest[:4], rest[4:6]
     source_id, source_file, source_pos, source_gtid, source_created = rest[6:11]
-    arrived, (commit_us, session) = rest[11:15], rest[15:17]
+    arrived, (commit_us, fingerprint, session) = rest[11:15], rest[15:18]
     point = None
     if source_id is not None:
         point = SourcePoint(source_id, source_file, source_pos, source_gtid, source_created)
@@ -222,6 +225,7 @@ def progress_of(row: Any) -> tuple[Progress, str]:
         point=point,
         arrived=None if arrived[0] is None else Sequence(*arrived),
         commit_us=commit_us,
+        fingerprint=fingerprint,
     )
     return progress, session
 

@@ -1,0 +1,238 @@
+# ruff: noqa: S608 - names in statements are quoted by cdc.target.sql.names, values are parameters
+"""The LaneWriter of PostgreSQL: fencing by the progress row, and few round trips for a batch.
+
+begin is one round trip, a batch of few rows one more, commit a third.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import psycopg
+from psycopg import errors as sqlstate
+from psycopg import pq
+
+from cdc.model.batch import DeadLetter, Key, TableBatch
+from cdc.model.checkpoint import Progress
+from cdc.model.errors import CdcError, Fenced, TargetBusy, TargetRefused
+from cdc.target.port import StoredLetter
+from cdc.target.postgresql_apply import Applier
+from cdc.target.postgresql_connection import Connection, Session
+from cdc.target.postgresql_errors import mapping
+from cdc.target.sql.dialects import POSTGRESQL
+from cdc.target.sql.names import quote_table
+from cdc.target.sql.plan import Planner
+from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, statements
+
+SQL = statements(POSTGRESQL)
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_ANY_PARKED = """
+SELECT EXISTS (SELECT FROM _cdc_dead_letters WHERE connector = %(connector)s AND sink = %(sink)s AND lane = %(lane)s)
+"""
+# The backend's start tells it from a later one with the same pid. Others' sessions are only ended where the role may.
+_END_SESSION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid || '/' || extract(epoch FROM backend_start)::text = %s AND pid <> pg_backend_pid()
+"""
+# CREATE TABLE IF NOT EXISTS is not safe against another one at the same time: the loser sees one of these.
+_RACES = (sqlstate.UniqueViolation, sqlstate.DuplicateTable, sqlstate.DuplicateObject)
+
+
+class _Opened(NamedTuple):
+    session: Session
+    applier: Applier
+
+
+class PostgresqlWriter:
+    """See cdc.target.port.LaneWriter. `session` is opened by the first call that needs it."""
+
+    def __init__(
+        self, connector: str, sink: str, lease_seconds: float, open_session: Callable[[], Session], planner: Planner
+    ) -> None:
+        self._names = {"connector": connector, "sink": sink}
+        self._lease_seconds = lease_seconds
+        self._open_session = open_session
+        self._planner = planner
+        self._opened: _Opened | None = None
+        self._lane = ""
+        self._token = 0
+        self._any_parked = False
+
+    def take_over(self, lane: str, token: int) -> Progress | None:
+        deadline = time.monotonic() + 2 * self._lease_seconds
+        self.rollback()
+        self._lane, self._token = lane, 0
+        while True:
+            try:
+                with mapping():
+                    previous = self._compare_and_set(lane, token)
+            except TargetBusy:
+                self.rollback()
+                if time.monotonic() > deadline:
+                    raise
+                self._end_holder(lane, token)
+            except CdcError:
+                self.rollback()
+                raise
+            else:
+                self._token = token
+                return previous
+
+    def begin(self) -> Progress:
+        connection = self._connection()
+        if self._token == 0:
+            raise TargetRefused("begin before take_over", hint="report this: it is a defect of the sink")
+        with mapping(), connection.pipeline():
+            connection.execute(_BEGIN)
+            locking = connection.execute(SQL.lock_progress, self._lane_parameters())
+            parked = connection.execute(_ANY_PARKED, self._lane_parameters())
+            row, any_parked = locking.fetchone(), parked.fetchone()
+        progress = progress_of(row)[0] if row else None
+        if progress is None or progress.token != self._token:
+            self.rollback()
+            raise _fenced(self._lane, self._token, progress.token if progress else 0)
+        self._any_parked = bool(any_parked and any_parked[0])
+        return progress
+
+    def parked(self) -> frozenset[tuple[str, str, Key]]:
+        if not self._any_parked:
+            return frozenset()
+        with mapping():
+            rows = self._connection().execute(SQL.parked, self._lane_parameters()).fetchall()
+        return frozenset(map(parked_key, rows))
+
+    def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
+        with mapping():
+            self._open().applier.apply(batches, savepoint=savepoint, tolerant=tolerant)
+
+    def truncate(self, schema_db: str, table: str) -> None:
+        """By DELETE: PostgreSQL's TRUNCATE is not MVCC-safe (manual, 13.6 "Caveats"): a reader with an older snapshot would
+        see a state that the source never had."""
+        name = self._planner.name(schema_db, table)
+        if self._planner.exists(name):
+            with mapping():
+                self._connection().execute(f"DELETE FROM {quote_table(POSTGRESQL, name)}")
+
+    def park(self, letters: Sequence[DeadLetter]) -> None:
+        rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]
+        self._any_parked = self._any_parked or bool(rows)
+        with mapping(), self._connection().cursor() as cursor:
+            cursor.executemany(SQL.insert_letter, rows)
+
+    def commit(self, progress: Progress) -> None:
+        if (progress.token, progress.lane) != (self._token, self._lane):
+            raise _fenced(self._lane, progress.token, self._token)
+        connection = self._connection()
+        if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
+            raise TargetRefused("commit outside a transaction", hint="report this: it is a defect of the sink")
+        with mapping(), connection.pipeline():
+            # begin has locked the row and seen the token, so this changes exactly one row.
+            connection.execute(SQL.move_progress, lane_row(**self._names, progress=progress, session=""))
+            connection.execute("COMMIT")
+        self._open().applier.committed()
+
+    def rollback(self) -> None:
+        if self._opened is None:
+            return
+        connection = self._opened.session.connection
+        try:
+            if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+        except psycopg.Error:
+            # The session is of no more use; the server rolls back when it is gone.
+            connection.close()
+        self._opened.applier.rolled_back()
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.session.connection.close()
+
+    def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
+        """Target.settle, on this connection; takes nothing over."""
+        connection = self._connection()
+        self._lane = letters[0].lane
+        try:
+            with mapping():
+                connection.execute(_BEGIN)
+                connection.execute(SQL.lock_progress, self._lane_parameters())
+                if batches:
+                    self.apply(batches, tolerant=True)
+                with connection.cursor() as cursor:
+                    cursor.executemany(SQL.drop_letter, [{**self._names, "id": letter.id} for letter in letters])
+                connection.execute("COMMIT")
+        except CdcError:
+            self.rollback()
+            raise
+
+    def _compare_and_set(self, lane: str, token: int) -> Progress | None:
+        """One transaction; a row that is not there yet is made first."""
+        connection = self._connection()
+        lane_parameters = self._lane_parameters()
+        try:
+            stored = connection.execute(SQL.read_progress, lane_parameters).fetchone()
+        except sqlstate.UndefinedTable:
+            create_own_tables(connection)
+            stored = None
+        if stored is None:
+            made = lane_row(**self._names, progress=Progress(lane, token), session=self._session_id())
+            if connection.execute(f"{SQL.insert_progress} ON CONFLICT DO NOTHING", made).rowcount:
+                return None
+        connection.execute(_BEGIN)
+        row = connection.execute(SQL.lock_progress, lane_parameters).fetchone()
+        taking = {**lane_parameters, "token": token, "session": self._session_id()}
+        taken = connection.execute(SQL.take_token, taking).rowcount
+        connection.execute("COMMIT")
+        progress = progress_of(row)[0] if row else Progress(lane)
+        if not taken:
+            raise _fenced(lane, token, progress.token)
+        return replace(progress, token=token)
+
+    def _end_holder(self, lane: str, token: int) -> None:
+        """Ends the session of the lane's holder, unless its token is above ours. Without the right to, the server's own
+        limit on idling in a transaction ends it."""
+        connection = self._connection()
+        with mapping():
+            row = connection.execute(SQL.read_progress, self._lane_parameters()).fetchone()
+        if row is None:
+            return
+        progress, holder = progress_of(row)
+        if progress.token >= token:
+            raise _fenced(lane, token, progress.token)
+        with mapping():
+            try:
+                connection.execute(_END_SESSION, (holder,))
+            except sqlstate.InsufficientPrivilege:
+                return
+
+    def _lane_parameters(self) -> dict[str, str]:
+        return {**self._names, "lane": self._lane}
+
+    def _open(self) -> _Opened:
+        if self._opened is None:
+            session = self._open_session()
+            self._opened = _Opened(session, Applier(session.connection, self._planner))
+        return self._opened
+
+    def _connection(self) -> Connection:
+        return self._open().session.connection
+
+    def _session_id(self) -> str:
+        return self._open().session.id
+
+
+def create_own_tables(connection: Connection) -> None:
+    """Several workers may come here at once: who finds a table made a moment ago goes on."""
+    for ddl in SQL.create:
+        try:
+            connection.execute(ddl)
+        except _RACES:
+            continue
+
+
+def _fenced(lane: str, token: int, stored: int) -> Fenced:
+    return Fenced(
+        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
+        hint="another worker has taken it over; this one queues up for a lease again",
+        stored=stored,
+    )
