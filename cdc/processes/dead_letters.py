@@ -81,11 +81,8 @@ def retry(target: Target, queue: Queue, letters: Sequence[StoredLetter]) -> Sett
     done = Settled()
     letters = _newest_lane(target, letters, done)
     for of_lane in _by_lane(letters):
-        try:
-            _apply(target, of_lane, schema_of)
-            _count(done, of_lane)
-        except RowRefused:
-            _one_by_one(target, of_lane, schema_of, done)
+        if not _at_once(target, of_lane, schema_of, done):
+            _row_by_row(target, of_lane, schema_of, done)
     return done
 
 
@@ -100,24 +97,26 @@ def _newest_lane(target: Target, letters: Sequence[StoredLetter], done: Settled)
     return [letter for letter in letters if home[RowOf.of(letter)] == letter.lane]
 
 
-def _one_by_one(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> None:
+def _at_once(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> bool:
+    """Whether the whole lane could be settled in one transaction; if not, nothing has changed."""
+    changes = [_change(letter) for letter in letters]
+    if len(list(runs(changes))) > 1:
+        return False
+    try:
+        target.settle(letters, compact(changes, schema_of))
+    except RowRefused:
+        return False
+    _count(done, letters)
+    return True
+
+
+def _row_by_row(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> None:
     for row, of_row in _by_row(letters):
         try:
-            _apply(target, of_row, schema_of)
+            target.settle(of_row, _net_of_row(row, [_change(letter) for letter in of_row], schema_of))
             _count(done, of_row)
         except RowRefused as error:
             done.refused[row] = error.message
-
-
-def _apply(target: Target, letters: Sequence[StoredLetter], schema_of: Callable[[str], TableSchema]) -> None:
-    """One settling for each schema version, in order; letters of a row go with the last version that they need."""
-    changes = [_change(letter) for letter in letters]
-    cuts = list(runs(changes))
-    if len(cuts) == 1:
-        target.settle(letters, compact(changes, schema_of))
-        return
-    for row, of_row in _by_row(letters):
-        target.settle(of_row, _net_of_row(row, [_change(letter) for letter in of_row], schema_of))
 
 
 def _net_of_row(row: RowOf, changes: Sequence[Change], schema_of: Callable[[str], TableSchema]) -> list[TableBatch]:
