@@ -87,6 +87,13 @@ class Applier:
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool, tolerant: bool) -> None:
         """As LaneWriter.apply."""
+        try:
+            self._apply(batches, savepoint=savepoint, tolerant=tolerant)
+        except (Taken, Unlocated) as error:
+            # These carry rows, and are for this module only.
+            raise RowRefused(error.message, hint=error.hint) from None
+
+    def _apply(self, batches: Sequence[TableBatch], *, savepoint: bool, tolerant: bool) -> None:
         steps = self._steps(batches, tolerant=tolerant)
         retries = any(step.shape.table.other_unique for step in steps if step.kind != "delete")
         if not (savepoint or retries):

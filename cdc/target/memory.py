@@ -1,0 +1,352 @@
+"""A target in this process's memory: for tests and for trying out. It obeys all of cdc.target.port, fencing included.
+
+A store is shared by all who open the same URL in this process, so that a test can look at its rows. Values are kept as they
+are on the wire; there are no types and no unique keys beside the primary one.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from time import monotonic
+
+import orjson
+
+from cdc.model.batch import DeadLetter, Key, TableBatch
+from cdc.model.change import Row
+from cdc.model.checkpoint import Progress
+from cdc.model.config import SinkConfig
+from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.model.schema import TableSchema
+from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.sql.names import shown, target_name
+
+Lane = tuple[str, str, str]
+Refuse = Callable[[str, Row], str | None]
+_SETTLE_SECONDS = 20.0
+
+
+def _accept(_table: str, _row: Row) -> str | None:
+    return None
+
+
+class MemoryStore:
+    """What one URL stands for. `refuse(table, row)` may be set by a test: the reason why a row violates a constraint."""
+
+    def __init__(self) -> None:
+        self.refuse: Refuse = _accept
+        self.changed = threading.Condition()
+        self.tables: dict[str, dict[Key, Row]] = {}
+        self.lanes: dict[Lane, Progress] = {}
+        self.holders: dict[Lane, MemoryWriter] = {}
+        self.letters: dict[int, tuple[Lane, StoredLetter]] = {}
+        self.ids = count(1)
+
+    def rows(self, table: str) -> dict[Key, Row]:
+        """A copy of a table's committed rows by key; empty where there is no such table."""
+        with self.changed:
+            return {key: dict(row) for key, row in self.tables.get(table, {}).items()}
+
+
+_stores: dict[str, MemoryStore] = {}
+_stores_lock = threading.Lock()
+
+
+def store(url: str) -> MemoryStore:
+    """The store of a URL, made when it is first asked for."""
+    with _stores_lock:
+        return _stores.setdefault(url, MemoryStore())
+
+
+def forget(url: str) -> None:
+    """Drops a store: whoever opens the URL from now on finds an empty one."""
+    with _stores_lock:
+        _stores.pop(url, None)
+
+
+@dataclass(slots=True)
+class _Overlay:
+    """A transaction's own changes: rows by table and key, None for a deleted one; `emptied` tables hide what is below."""
+
+    tables: dict[str, dict[Key, Row | None]] = field(default_factory=dict)
+    emptied: set[str] = field(default_factory=set)
+
+    def copy(self) -> "_Overlay":
+        return _Overlay({name: dict(rows) for name, rows in self.tables.items()}, set(self.emptied))
+
+
+class MemoryWriter:
+    """See cdc.target.port.LaneWriter. Its changes are its own until commit, which puts them into the store at once."""
+
+    def __init__(self, owner: Lane, config: SinkConfig, place: MemoryStore, lease_seconds: float) -> None:
+        self._connector, self._sink, self._lane = owner
+        self._config = config
+        self._store = place
+        self._lease_seconds = lease_seconds
+        self._token = 0
+        self._ended = False
+        self._overlay: _Overlay | None = None
+        self._parking: list[DeadLetter] = []
+
+    def take_over(self, lane: str, token: int) -> Progress | None:
+        self.rollback()
+        self._lane, self._token = lane, 0
+        with self._store.changed:
+            self._alive()
+            self._check_above(token)
+            if not self._wait_for_holder():
+                self._end_holder()
+            stored = self._check_above(token)
+            previous = replace(stored, token=token) if stored else None
+            self._store.lanes[self._place] = previous or Progress(lane, token)
+            self._token = token
+            return previous
+
+    def begin(self) -> Progress:
+        with self._store.changed:
+            self._alive()
+            if not self._wait_for_holder():
+                raise TargetBusy(f"lane {self._lane} is locked by another writer", hint="it is tried again")
+            stored = self._store.lanes.get(self._place)
+            if self._token == 0 or stored is None or stored.token != self._token:
+                raise _fenced(self._lane, self._token, stored.token if stored else 0)
+            self._store.holders[self._place] = self
+            self._overlay = _Overlay()
+            return stored
+
+    def parked(self) -> frozenset[tuple[str, str, Key]]:
+        with self._store.changed:
+            self._open()
+            stored = {
+                (s.db, s.table, tuple(orjson.loads(s.key)))
+                for at, s in self._store.letters.values()
+                if at == self._place
+            }
+        return frozenset(stored | {(x.change.db, x.change.table, x.change.key) for x in self._parking})
+
+    def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
+        with self._store.changed:
+            before = self._open()
+            work = before.copy() if savepoint else before
+            for batch in batches:
+                self._delete(work, batch)
+            for batch in batches:
+                self._write(work, batch, tolerant=tolerant)
+            self._overlay = work
+
+    def truncate(self, schema_db: str, table: str) -> None:
+        name = str(target_name(self._config.table, schema_db, table))
+        with self._store.changed:
+            overlay = self._open()
+            overlay.emptied.add(name)
+            overlay.tables[name] = {}
+
+    def park(self, letters: Sequence[DeadLetter]) -> None:
+        with self._store.changed:
+            self._open()
+        self._parking.extend(letters)
+
+    def commit(self, progress: Progress) -> None:
+        with self._store.changed:
+            overlay = self._open()
+            if (progress.lane, progress.token) != (self._lane, self._token):
+                raise _fenced(self._lane, progress.token, self._token)
+            self._publish(overlay)
+            for letter in self._parking:
+                number = next(self._store.ids)
+                self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
+            self._store.lanes[self._place] = progress
+            self._release()
+
+    def rollback(self) -> None:
+        with self._store.changed:
+            self._release()
+
+    def close(self) -> None:
+        self.rollback()
+
+    def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
+        """Target.settle: a transaction of its own, in line with the lane's holder."""
+        self._lane = letters[0].lane
+        with self._store.changed:
+            if not self._wait_for_holder():
+                raise TargetBusy(f"lane {self._lane} is locked by its sink", hint="it is tried again")
+            work = _Overlay()
+            for batch in batches:
+                self._delete(work, batch)
+            for batch in batches:
+                self._write(work, batch, tolerant=True)
+            self._publish(work)
+            for letter in letters:
+                self._store.letters.pop(letter.id, None)
+
+    @property
+    def _place(self) -> Lane:
+        return self._connector, self._sink, self._lane
+
+    def _alive(self) -> None:
+        if self._ended:
+            raise TargetUnavailable("another worker ended this session", hint="it is tried again with a new one")
+
+    def _open(self) -> _Overlay:
+        self._alive()
+        if self._overlay is None:
+            raise TargetRefused("no transaction was begun", hint="report this: it is a defect of the sink")
+        return self._overlay
+
+    def _check_above(self, token: int) -> Progress | None:
+        stored = self._store.lanes.get(self._place)
+        if stored is not None and stored.token >= token:
+            raise _fenced(self._lane, token, stored.token)
+        return stored
+
+    def _wait_for_holder(self) -> bool:
+        """Whether the lane is free within half a lease."""
+        deadline = monotonic() + self._lease_seconds / 2
+        while self._store.holders.get(self._place) is not None:
+            if not self._store.changed.wait(max(0.0, deadline - monotonic())) and monotonic() >= deadline:
+                return False
+        return True
+
+    def _end_holder(self) -> None:
+        self._store.holders.pop(self._place)._ended = True
+        self._store.changed.notify_all()
+
+    def _release(self) -> None:
+        if self._store.holders.get(self._place) is self:
+            del self._store.holders[self._place]
+            self._store.changed.notify_all()
+        self._overlay = None
+        self._parking = []
+
+    def _publish(self, overlay: _Overlay) -> None:
+        for name in overlay.emptied:
+            self._store.tables.get(name, {}).clear()
+        for name, rows in overlay.tables.items():
+            table = self._store.tables.setdefault(name, {})
+            for key, row in rows.items():
+                if row is None:
+                    table.pop(key, None)
+                else:
+                    table[key] = row
+
+    def _table(self, overlay: _Overlay, schema: TableSchema) -> str:
+        name = str(target_name(self._config.table, schema.db, schema.table))
+        if not schema.key:
+            raise TargetRefused(
+                f"table {shown(schema.name)} has no primary key, so its rows cannot be told apart",
+                hint="give it a primary key at the source, or leave it out of sink.tables",
+            )
+        _check_there(self._store, self._config, name)
+        overlay.tables.setdefault(name, {})
+        return name
+
+    def _row(self, overlay: _Overlay, name: str, key: Key) -> Row | None:
+        own = overlay.tables[name]
+        if key in own:
+            return own[key]
+        return None if name in overlay.emptied else self._store.tables.get(name, {}).get(key)
+
+    def _delete(self, overlay: _Overlay, batch: TableBatch) -> None:
+        name = self._table(overlay, batch.schema)
+        for key in batch.deletes:
+            overlay.tables[name][key] = None
+
+    def _write(self, overlay: _Overlay, batch: TableBatch, *, tolerant: bool) -> None:
+        name = self._table(overlay, batch.schema)
+        for row in batch.updates:
+            key = tuple(row[column] for column in batch.schema.key)
+            present = self._row(overlay, name, key)
+            if present is None and not (tolerant and len(row) == len(batch.schema.columns)):
+                raise _missing(name, batch.schema.key, key)
+            self._put(overlay, name, key, {**(present or {}), **row})
+        for row in batch.inserts:
+            key = tuple(row[column] for column in batch.schema.key)
+            self._put(overlay, name, key, {**(self._row(overlay, name, key) or {}), **row})
+
+    def _put(self, overlay: _Overlay, name: str, key: Key, row: Row) -> None:
+        reason = self._store.refuse(name, row)
+        if reason is not None:
+            raise RowRefused(f"table {shown(name)} refuses row {list(key)}: {reason}", hint="see the test's `refuse`")
+        overlay.tables[name][key] = row
+
+
+class MemoryTarget:
+    """See cdc.target.port.Target."""
+
+    def __init__(self, connector: str, sink: str, config: SinkConfig) -> None:
+        self._connector = connector
+        self._sink = sink
+        self._config = config
+        self.store = store(config.url.get_secret_value())
+
+    def writer(self, lease_seconds: float) -> MemoryWriter:
+        return MemoryWriter((self._connector, self._sink, ""), self._config, self.store, lease_seconds)
+
+    def progress(self) -> Mapping[str, Progress]:
+        with self.store.changed:
+            return {at[2]: row for at, row in self.store.lanes.items() if at[:2] == (self._connector, self._sink)}
+
+    def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
+        for schema in schemas:
+            _check_there(self.store, self._config, str(target_name(self._config.table, schema.db, schema.table)))
+        return {}
+
+    def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
+        return self._letters()[:limit]
+
+    def dead_letter_count(self) -> int:
+        return len(self._letters())
+
+    def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
+        if letters:
+            self.writer(_SETTLE_SECONDS).settle(letters, batches)
+
+    def describe(self) -> str:
+        return "memory of this process"
+
+    def close(self) -> None:
+        """Nothing is held open; the store stays."""
+
+    def _letters(self) -> list[StoredLetter]:
+        with self.store.changed:
+            mine = (self._connector, self._sink)
+            return [letter for at, letter in self.store.letters.values() if at[:2] == mine]
+
+
+def _check_there(place: MemoryStore, config: SinkConfig, name: str) -> None:
+    if not config.create_tables and name not in place.tables:
+        raise TargetRefused(f"the target has no table {shown(name)}", hint="make it, or set sink.create_tables: true")
+
+
+def _stored(number: int, lane: str, letter: DeadLetter) -> StoredLetter:
+    change = letter.change
+    return StoredLetter(
+        id=number,
+        lane=lane,
+        db=change.db,
+        table=change.table,
+        key=orjson.dumps(change.key).decode(),
+        seq=":".join(map(str, change.seq)),
+        reason=letter.reason,
+        parked_at=datetime.now(UTC).isoformat(),
+        key_json=orjson.dumps({str(place): value for place, value in enumerate(change.key, 1)}),
+        value=change.raw,
+    )
+
+
+def _fenced(lane: str, token: int, stored: int) -> Fenced:
+    return Fenced(
+        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
+        hint="another worker has taken it over; this one queues up for a lease again",
+        stored=stored,
+    )
+
+
+def _missing(table: str, columns: Sequence[str], key: Key) -> RowRefused:
+    named = ", ".join(f"{name}={shown(str(value))}" for name, value in zip(columns, key, strict=True))
+    return RowRefused(
+        f"table {shown(table)} lacks the row {named} that an update is for",
+        hint="`cdc replay` brings it back; sink.missing_rows: insert takes whole rows as inserts",
+    )
