@@ -108,7 +108,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": _plain(record.getMessage()),
         }
-        return orjson.dumps(line, option=orjson.OPT_NON_STR_KEYS).decode()
+        # What JSON may carry as it is can still end a line, or steer a terminal.
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", orjson.dumps(line).decode())
 
 
 def _parts(record: logging.LogRecord) -> dict[str, object]:

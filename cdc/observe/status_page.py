@@ -23,6 +23,7 @@ from cdc.observe.metrics import Metrics
 _MAX_REQUEST_BYTES: Final = 16 * 1024
 _MAX_CONNECTIONS: Final = 16
 _REQUEST_SECONDS: Final = 5.0
+_TOO_LARGE: Final = b"the request is too large\n"
 
 
 class StatusPage:
@@ -62,6 +63,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A test or a restart finds its port free; two processes still cannot share one.
     allow_reuse_address = True
+    # The one too many is told at once, instead of waiting in the kernel's queue.
+    request_queue_size = 64
 
     def __init__(
         self, place: tuple[str, int], metrics: Metrics, health: Health, token: str | None, *, check_host: bool
@@ -135,7 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(404, b"there are /metrics, /healthz and /readyz\n")
 
     def parse_request(self) -> bool:
-        """Any method but GET ends here, those that the base class does not know too."""
+        """Any method but GET ends here, those that the base class does not know too; and a line without an end."""
+        if self._bounded.exceeded:
+            self.command, self.requestline, self.request_version = "GET", "", "HTTP/1.0"
+            self._answer(431, _TOO_LARGE)
+            return False
         if not super().parse_request():
             return False
         if self.command != "GET":
@@ -145,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refusal(self) -> tuple[int, bytes] | None:
         if self._bounded.exceeded:
-            return 431, b"the request is too large\n"
+            return 431, _TOO_LARGE
         if self.server.check_host and _host_name(self.headers.get("Host", "")) not in _LOCAL_NAMES:
             return 403, b"unknown Host\n"
         if self.server.token and not self._has_token(self.server.token):
