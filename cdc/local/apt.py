@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -132,9 +133,10 @@ class PrivateApt:
 def unpacked(
     root: Path, name: str, wanted: Wanted, progress: Progress, finish: Callable[[Path], None] | None = None
 ) -> tuple[Path, str]:
-    """The folder `root/name` with the wanted packages and their libraries; and a phrase that says whose they are.
+    """A folder with the wanted packages and their libraries; and a phrase that says whose they are.
 
-    `finish` is given the folder once, before it counts as filled.
+    It lies below `root` and is called `name` and a number that changes with what is wanted: a newer Lockstep that wants
+    more does not take an older one's folder for it. `finish` is given the folder once, before it counts as filled.
     """
 
     def fill(folder: Path) -> None:
@@ -143,7 +145,7 @@ def unpacked(
         if finish:
             finish(folder)
 
-    target = cache.filled(root, name, fill)
+    target = cache.filled(root, f"{name}-{zlib.crc32(repr(wanted).encode()):08x}", fill)
     return target, (target / "origin.txt").read_text().strip()
 
 

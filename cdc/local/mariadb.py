@@ -18,7 +18,7 @@ from cdc.local.programs import Programs, Tree, on_path
 from cdc.local.progress import Progress, Step
 from cdc.model.errors import LocalServerError
 
-_WANTED = apt.Wanted(r"mariadb-server-core(-\d+[.]\d+)?", (r"mariadb-client-core(-\d+[.]\d+)?",))
+_WANTED = apt.Wanted(r"mariadb-server-core(-\d+[.]\d+)?", (r"mariadb-client-core(-\d+[.]\d+)?", r"mariadb-client"))
 _CLIENTS = {"mysql": "mariadb", "mysqlbinlog": "mariadb-binlog", "mysqldump": "mariadb-dump"}
 # In the order of mariadb-install-db; the names carry `mysql_` up to 10.x and `mariadb_` from 11 on.
 _SYSTEM_SQL = ("system_tables", "performance_tables", "system_tables_data", "sys_schema")

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from cdc.local import KINDS, Server, start_server, start_stack
+from cdc.local.cache import cache_folder, complete
 from cdc.local.ports import listening
 from cdc.local.process import descendants, started
 from cdc.model.errors import LocalServerError
@@ -144,6 +145,28 @@ def test_a_given_url_is_used_and_left_alone(
     server.stop()
     server.remove()
     assert server.is_alive()
+
+
+def test_mariadb_stands_in_where_mysql_cannot_be_had_and_says_so(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = next((folder for folder in cache_folder().glob("mariadb-*") if complete(folder)), None)
+    if packages is None:
+        pytest.skip("MariaDB's packages are not in the cache")
+    # A cache that has MariaDB and no MySQL, and no network to fetch it from.
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / packages.name).symlink_to(packages)
+    monkeypatch.setenv("CDC_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(LocalServerError, match="MySQL cannot be started: apt-get update failed"):
+        start_server("mysql", tmp_path / "strict", ways=["packages"])
+    server = start_server("mysql", tmp_path / "server", ways=["packages"], substitute=True)
+    try:
+        assert server.kind == "mariadb"
+        assert server.url.startswith("mariadb://")
+        assert server.how.startswith("MariaDB in the place of MySQL, which cannot be had here")
+        assert "apt-get update failed" in server.how
+    finally:
+        server.remove()
 
 
 def test_a_stack_that_fails_half_way_leaves_nothing_running(tmp_path: Path) -> None:
