@@ -10,8 +10,8 @@ import uuid
 from dataclasses import dataclass
 
 import pymysql
-from pymysql.constants import COMMAND
 from pymysql.connections import Connection
+from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
 from cdc.binlog.packets import PacketReader
@@ -100,7 +100,9 @@ def _binlog_error(text: str, place: str) -> CdcError:
             hint="copy the tables anew, or bring archived binlogs back; then `cdc replay --from` a position it has",
         )
     if any(part in folded for part in _TRANSIENT):
-        return SourceRefused(f"the source {place} cannot send its binlog: {text}", hint="raise max_allowed_packet at the source")
+        return SourceRefused(
+            f"the source {place} cannot send its binlog: {text}", hint="raise max_allowed_packet at the source"
+        )
     return PositionError(
         f"the source {place} cannot read its binlog here: {text}",
         hint="begin at a transaction's boundary that the server has: `cdc check` names its files",
@@ -122,7 +124,7 @@ class BinlogConnection:
             self._connection.close()
             raise source_error(error, self._url) from error
         # PyMySQL is done with the socket: its own buffered file has nothing left, since the server speaks when spoken to.
-        self._packets = PacketReader(self._connection._sock, where(config.url), silence)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._packets = PacketReader(self._connection._sock, where(config.url), silence)  # type: ignore[attr-defined]
 
     def _prepare(self, heartbeat_seconds: float, request: DumpRequest) -> None:
         """The session variables that a replica sets; old and new names, since 8.4 renamed them and MariaDB did not."""
@@ -147,7 +149,7 @@ class BinlogConnection:
     def _register(self, server_id: int) -> None:
         """COM_REGISTER_SLAVE: our line in SHOW REPLICAS. Host name, user and password stay empty."""
         self._command(COMMAND.COM_REGISTER_SLAVE, struct.pack("<I3xHII", server_id, 0, 0, 0))
-        self._connection._read_ok_packet()  # type: ignore[attr-defined]  # noqa: SLF001
+        self._connection._read_ok_packet()  # type: ignore[attr-defined]
 
     def _send_dump(self, request: DumpRequest) -> None:
         flags = 0 if request.follow else _NON_BLOCK
@@ -162,7 +164,7 @@ class BinlogConnection:
         self._command(COMMAND.COM_BINLOG_DUMP_GTID, head + tail + request.gtid_set)
 
     def _command(self, command: int, arguments: bytes) -> None:
-        self._connection._execute_command(command, arguments)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._connection._execute_command(command, arguments)  # type: ignore[attr-defined]
 
     @property
     def closed(self) -> bool:

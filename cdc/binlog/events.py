@@ -42,10 +42,16 @@ class Rotate(NamedTuple):
 
 
 class Query(NamedTuple):
+    """`charset`: collation id of the client's text, None where the event does not say."""
+
     thread: int
-    error: int
     db: str
     sql: bytes
+    status: memoryview
+
+    @property
+    def charset(self) -> int | None:
+        return _client_charset(self.status)
 
 
 class Gtid(NamedTuple):
@@ -60,6 +66,7 @@ class MariadbGtid(NamedTuple):
 
     text: str
     standalone: bool
+    prepares_xa: bool
 
 
 def format_description(body: memoryview) -> FormatDescription:
@@ -81,10 +88,31 @@ def rotate(body: memoryview) -> Rotate:
 
 def query(body: memoryview, post_header: int) -> Query:
     """Thread (4), seconds (4), length of the db's name (1), error (2), length of status variables (2); then these three."""
-    thread, _, db_length, error, status_length = struct.unpack_from("<IIBHH", body)
+    thread, _, db_length, _, status_length = struct.unpack_from("<IIBHH", body)
     start = post_header + status_length
     stop = start + db_length
-    return Query(thread, error, bytes(body[start:stop]).decode("utf-8", "surrogateescape"), bytes(body[stop + 1 :]))
+    db = bytes(body[start:stop]).decode("utf-8", "surrogateescape")
+    return Query(thread, db, bytes(body[stop + 1 :]), body[post_header:start])
+
+
+# Lengths of the status variables that come before Q_CHARSET_CODE (4): flags, sql_mode, auto_increment. The catalog (6) has
+# its length before it; what else there is comes later.
+_STATUS_LENGTHS = {0: 4, 1: 8, 3: 4}
+
+
+def _client_charset(status: memoryview) -> int | None:
+    at = 0
+    while at < len(status):
+        code = status[at]
+        if code == 4:
+            return status[at + 1] | status[at + 2] << 8
+        if code in _STATUS_LENGTHS:
+            at += 1 + _STATUS_LENGTHS[code]
+        elif code == 6:
+            at += 2 + status[at + 1]
+        else:
+            return None
+    return None
 
 
 def gtid(body: memoryview) -> Gtid:
@@ -102,7 +130,14 @@ def gtid(body: memoryview) -> Gtid:
 def mariadb_gtid(body: memoryview, server_id: int) -> MariadbGtid:
     """Sequence number (8), domain (4), flags (1)."""
     number, domain, flags = struct.unpack_from("<QIB", body)
-    return MariadbGtid(f"{domain}-{server_id}-{number}", bool(flags & 1))
+    return MariadbGtid(f"{domain}-{server_id}-{number}", bool(flags & 1), bool(flags & 0x40))
+
+
+def xa_id(body: memoryview) -> str:
+    """One-phase (1), format (4), lengths of both parts (4 + 4), and these; as the server writes it in XA COMMIT."""
+    form, global_length, branch_length = struct.unpack_from("<III", body, 1)
+    branch = 13 + global_length
+    return f"X'{body[13:branch].hex()}',X'{body[branch : branch + branch_length].hex()}',{form}"
 
 
 def mariadb_gtid_list(body: memoryview) -> str:

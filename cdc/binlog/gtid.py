@@ -123,7 +123,7 @@ class MysqlGtids:
     def contains(self, other: Gtids) -> bool:
         return isinstance(other, MysqlGtids) and all(
             self._covers(source, start, end)
-            for source, intervals in other._intervals.items()  # noqa: SLF001
+            for source, intervals in other._intervals.items()
             for start, end in intervals
         )
 
@@ -138,7 +138,7 @@ class MysqlGtids:
         for source, intervals in self._intervals.items():
             for start, end in intervals:
                 at = start
-                for taken_start, taken_end in other._intervals.get(source, []):  # noqa: SLF001
+                for taken_start, taken_end in other._intervals.get(source, []):
                     if taken_end > at and taken_start < end:
                         if taken_start > at:
                             left.add_interval(source, at, taken_start)
@@ -193,8 +193,7 @@ class MariadbGtids:
     def contains(self, other: Gtids) -> bool:
         """Whether each of the other's domains is as far here; a sequence number counts within its domain."""
         return isinstance(other, MariadbGtids) and all(
-            domain in self._last and self._last[domain][1] >= number
-            for domain, (_, number) in other._last.items()  # noqa: SLF001
+            domain in self._last and self._last[domain][1] >= number for domain, (_, number) in other._last.items()
         )
 
     def domains(self) -> frozenset[int]:

@@ -1,0 +1,68 @@
+"""Which table maps are captured, and their rows as drafts. The table maps of other tables cost one look into a dict."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cdc.binlog.decoder.port import Decoder, TableMap, table_map_names
+from cdc.binlog.decoder.projection import Projection
+from cdc.model.change import Draft
+from cdc.model.config import SourceConfig
+from cdc.model.routing import TableFilter, matches
+from cdc.model.schema import TableSchema
+
+_MOST_KEPT = 2000  # a map's id is part of its body: a server that opens tables anew makes new bodies for ever
+
+
+class CapturedTable(NamedTuple):
+    """A table version: its map and what leaves of it."""
+
+    map: TableMap
+    projection: Projection
+
+
+class Capture:
+    """Table maps by their bytes, kept over transactions: the same table sends the same bytes each time."""
+
+    def __init__(self, config: SourceConfig, decoder: Decoder) -> None:
+        self.filter = TableFilter(config.tables)
+        self._config = config
+        self._decoder = decoder
+        self._known: dict[bytes, CapturedTable | None] = {}
+        self._shown: set[str] = set()
+
+    def table(self, body: memoryview) -> tuple[int, CapturedTable | None]:
+        """(table id, the captured table or None) of a table map event. Raises what decoder and projection raise."""
+        key = bytes(body)
+        if key in self._known:
+            return int.from_bytes(key[:6], "little"), self._known[key]
+        table_id, db, table = table_map_names(body)
+        captured = None
+        if self.filter(db, table):
+            table_map = self._decoder.table_map(memoryview(key))
+            captured = CapturedTable(table_map, self._projection(table_map.schema))
+        if len(self._known) >= _MOST_KEPT:
+            self._known.clear()
+        self._known[key] = captured
+        return table_id, captured
+
+    def _projection(self, schema: TableSchema) -> Projection:
+        config = self._config
+        salt = config.mask_salt.get_secret_value().encode() if config.mask_salt else b""
+        return Projection(schema, config.exclude_columns, config.mask_columns, salt)
+
+    def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
+        return table.projection.drafts(self._decoder.rows(kind, body, table.map))
+
+    def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
+        """The table's schema where this stream has not shown it before."""
+        schema = table.projection.schema
+        fingerprint = schema.fingerprint()
+        if fingerprint in self._shown:
+            return ()
+        self._shown.add(fingerprint)
+        return (schema,)
+
+    def in_database(self, db: str) -> bool:
+        """Whether tables of the database may be captured, whatever their names."""
+        included = (pattern.partition(".")[0] for pattern in self._config.tables if not pattern.startswith("!"))
+        return matches(included, db)

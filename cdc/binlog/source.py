@@ -1,0 +1,122 @@
+"""The adapter behind cdc.binlog.port.Source: one MySQL or MariaDB server."""
+
+from collections.abc import Sequence
+
+from cdc.binlog.capture import Capture
+from cdc.binlog.checks import checks, refuse_unsafe
+from cdc.binlog.connection import BinlogConnection, DumpRequest, where
+from cdc.binlog.decoder import load
+from cdc.binlog.port import BinlogFile, Finding
+from cdc.binlog.scan import Scanner
+from cdc.binlog.server import Server
+from cdc.binlog.start import Starts
+from cdc.binlog.stream import BinlogStream
+from cdc.binlog.tables import captured_tables, tables_with_further_unique_keys
+from cdc.binlog.transactions import Rules, Transactions
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.config import SourceConfig
+from cdc.model.errors import PositionError
+from cdc.model.position import FilePosition, file_number
+from cdc.model.routing import TableFilter
+from cdc.model.schema import TableSchema
+from cdc.observe.logs import fields, get_logger
+
+log = get_logger(__name__)
+_MOST_OFFSET = 0xFFFFFFFF
+
+
+class BinlogSource:
+    """Facts come over one kept connection, each stream and each scan has one of its own."""
+
+    def __init__(self, config: SourceConfig, connector: str) -> None:
+        self._config = config
+        self._connector = connector
+        self._server = Server(config)
+        self._identity = ""
+
+    def identity(self) -> str:
+        if not self._identity:
+            self._identity = self._server.identity()
+        return self._identity
+
+    def describe(self) -> str:
+        return self._server.product().name
+
+    def end(self) -> SourcePoint:
+        status = self._server.status()
+        return SourcePoint(self.identity(), *status.position, status.executed)
+
+    def resolve(self, start: str) -> SourcePoint:
+        refuse_unsafe(self._server)
+        return self._starts().resolve(start)
+
+    def verify(self, point: SourcePoint) -> SourcePoint:
+        self._identity = ""
+        verified = self._starts().verify(point)
+        if verified.source_id != point.source_id:
+            log.warning(
+                f"the source is another server now: {point.position} there is {verified.position} here",
+                extra=fields("source.failed_over", old=point.source_id, new=verified.source_id),
+            )
+        return verified
+
+    def stream(self, point: SourcePoint) -> BinlogStream:
+        refuse_unsafe(self._server)
+        flavor = self._server.product().flavor
+        # The dump command has 4 bytes for the offset. Beyond 4 GiB the file is read from its beginning, and passed over.
+        offset = point.offset if point.offset <= _MOST_OFFSET else 4
+        request = DumpRequest(FilePosition(point.file, offset), flavor, self._config.server_id, follow=True)
+        capture = Capture(self._config, load())
+        rules = Rules(flavor, self._config.schema_changes, self._server.folds_names())
+        stream = BinlogStream(
+            BinlogConnection(self._config, request), point, Transactions(point, capture, rules), offset=offset
+        )
+        log.info(
+            f"reading {where(self._config.url)} from {point.position}",
+            extra=fields("source.stream_opened", file=point.file, offset=point.offset, connector=self._connector),
+        )
+        return stream
+
+    def files(self) -> Sequence[BinlogFile]:
+        return self._server.files()
+
+    def bytes_behind(self, position: FilePosition) -> int:
+        behind = 0
+        for file in self._server.files():
+            if file.name == position.file:
+                behind += max(file.size_bytes - position.offset, 0)
+            elif file_number(file.name) > file_number(position.file):
+                behind += file.size_bytes
+        return behind
+
+    def seconds_until_purged(self, file: str) -> float | None:
+        """A file may go when its last event, which is as old as the next file, is older than the expiry."""
+        expiry = self._server.expiry_seconds()
+        if expiry is None:
+            return None
+        names = [found.name for found in self._server.files()]
+        if file not in names:
+            raise PositionError(f"the source has no file {file} any more", hint="`cdc check` names its files")
+        following = names[names.index(file) + 1 :]
+        if not following:
+            return None
+        ended = self._scanner().head(following[0]).file_created
+        return max(ended + expiry - self._server.now_seconds(), 0.0)
+
+    def tables(self) -> Sequence[TableSchema]:
+        return captured_tables(self._server, TableFilter(self._config.tables))
+
+    def tables_with_further_unique_keys(self) -> Sequence[str]:
+        return tables_with_further_unique_keys(self._server, TableFilter(self._config.tables))
+
+    def check(self) -> Sequence[Finding]:
+        return checks(self._config, self._server)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _scanner(self) -> Scanner:
+        return Scanner(self._config, self._server.product().flavor, self.identity())
+
+    def _starts(self) -> Starts:
+        return Starts(self._server, self._scanner(), self.identity())

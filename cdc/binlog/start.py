@@ -1,0 +1,222 @@
+"""From a `start:` or `--from` text, or a checkpoint, to a boundary that reading can begin at."""
+
+import re
+from datetime import UTC, datetime
+
+from cdc.binlog.gtid import MariadbGtids, MysqlGtids, gtids, looks_like_gtids
+from cdc.binlog.port import BinlogFile
+from cdc.binlog.scan import Scanner
+from cdc.binlog.server import Server
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.position import FilePosition, file_number
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_WAY_OUT = "copy the tables anew, or bring archived binlogs back; `cdc replay --from earliest` begins a new generation"
+_NEW_GENERATION = "`cdc replay --from earliest` begins a new generation with what this server has"
+
+
+class Starts:
+    """Each call asks the server anew: files come and go."""
+
+    def __init__(self, server: Server, scanner: Scanner, source_id: str) -> None:
+        self._server = server
+        self._scanner = scanner
+        self._source_id = source_id
+        self._flavor = server.product().flavor
+
+    def resolve(self, text: str) -> SourcePoint:
+        """Raises PositionError: purged, beyond the end, inside an event, unknown, or not a position at all."""
+        text = text.strip()
+        if text == "latest":
+            return self.latest()
+        if text == "earliest":
+            return self._scanner.head(self._files()[0].name)
+        if _DATE.fullmatch(text):
+            return self._at_time(text)
+        if looks_like_gtids(text):
+            return self._after_gtids(text)
+        return self._at_position(FilePosition.parse(text))
+
+    def latest(self) -> SourcePoint:
+        """The end, with exactly what was executed before it."""
+        status = self._server.status()
+        created = self._scanner.head(status.position.file).file_created
+        end = SourcePoint(self._source_id, *status.position, status.executed, created)
+        if self._flavor == "mysql" and status.executed:
+            # The set was read before the position; what is not in it was committed between the two, or since.
+            return self._first_missing(MysqlGtids(status.executed)) or end
+        return end
+
+    def verify(self, point: SourcePoint) -> SourcePoint:
+        """See cdc.binlog.port.Source.verify."""
+        same = point.source_id == self._source_id
+        if not same and not point.gtid_set:
+            raise SourceChanged(
+                f"the source is {self._source_id}, the checkpoint is of {point.source_id} and has no GTIDs",
+                hint=f"connect to the server of the checkpoint; or {_NEW_GENERATION}",
+            )
+        self._require_executed(point)
+        if same:
+            self._require_same_file(point)
+            return point
+        return self._after_gtids(point.gtid_set)
+
+    def _require_executed(self, point: SourcePoint) -> None:
+        executed = gtids(self._flavor, self._server.executed())
+        try:
+            known = gtids(self._flavor, point.gtid_set)
+        except PositionError as error:
+            raise SourceChanged(
+                f"the source {self._source_id} is another product than the checkpoint's {point.source_id}",
+                hint=f"connect to the server of the checkpoint; or {_NEW_GENERATION}",
+            ) from error
+        if not executed.contains(known):
+            raise SourceChanged(
+                f"the source {self._source_id} lacks transactions of the checkpoint: it has "
+                f"{_shortened(executed.text())}, the checkpoint {_shortened(known.text())} (of {point.source_id})",
+                hint=f"it was reset or restored, or is a replica that is behind; {_NEW_GENERATION}",
+            )
+
+    def _require_same_file(self, point: SourcePoint) -> None:
+        files = self._files()
+        size = self._size(point.position, files)
+        if size is None:
+            raise SourceChanged(
+                f"{point.file} is gone, and files of lower numbers are there: the source was reset",
+                hint=f"if its data is what you mean, {_NEW_GENERATION}",
+            )
+        if point.offset > size:
+            raise SourceChanged(
+                f"the checkpoint {point.position} lies beyond the end of the file ({size}): the source was reset or restored",
+                hint=f"if its data is what you mean, {_NEW_GENERATION}",
+            )
+        created = self._scanner.head(point.file).file_created
+        if point.file_created not in (0, created):
+            raise SourceChanged(
+                f"{point.file} was begun at {_time(created)}, the checkpoint's at {_time(point.file_created)}: "
+                "the source was reset or restored",
+                hint=f"if its data is what you mean, {_NEW_GENERATION}",
+            )
+
+    def _at_position(self, position: FilePosition) -> SourcePoint:
+        files = self._files()
+        size = self._size(position, files)
+        if size is None:
+            raise PositionError(
+                f"{position.file} is not there yet: the last file is {files[-1].name}",
+                hint=f"begin at {files[-1].name}:4, or at latest",
+            )
+        if position.offset > size:
+            raise PositionError(
+                f"{position} lies beyond the end of the file ({size})", hint=f"begin at {position.file}:{size} at most"
+            )
+        if position.offset < 4:
+            raise PositionError(f"{position} lies before the first event", hint=f"begin at {position.file}:4")
+        return self._scanner.boundary(position)
+
+    def _size(self, position: FilePosition, files: list[BinlogFile]) -> int | None:
+        """The file's size; None for one that is not there yet. Raises PositionError for a purged or unknown one."""
+        for file in files:
+            if file.name == position.file:
+                return file.size_bytes
+        base, number = position.file.rpartition(".")[0], file_number(position.file)
+        if base != files[0].name.rpartition(".")[0]:
+            raise PositionError(
+                f"the source has no file {position.file}: its files are {files[0].name} … {files[-1].name}",
+                hint="begin at one of them, at latest or at earliest",
+            )
+        if number < file_number(files[0].name):
+            raise PositionError(
+                f"{position.file} was purged: the source's first file is {files[0].name}", hint=_WAY_OUT
+            )
+        return None
+
+    def _after_gtids(self, text: str) -> SourcePoint:
+        """The boundary where the first transaction that is not in the set begins, or the end."""
+        wanted = gtids(self._flavor, text)
+        executed = gtids(self._flavor, self._server.executed())
+        if not executed.contains(wanted):
+            raise PositionError(
+                f"the source never had all of {_shortened(wanted.text())}: it has {_shortened(executed.text()) or 'no GTIDs'}",
+                hint="name a part of what it has (SELECT @@global.gtid_executed; MariaDB: @@global.gtid_binlog_pos)",
+            )
+        if isinstance(wanted, MysqlGtids):
+            purged = MysqlGtids(self._server.purged()).minus(wanted)
+            if purged.text():
+                raise PositionError(
+                    f"transactions after this GTID set were purged at the source: {_shortened(purged.text())}",
+                    hint=_WAY_OUT,
+                )
+            return self._first_missing(wanted) or self._end(wanted.text())
+        return self._after_mariadb_gtids(wanted)
+
+    def _end(self, executed: str) -> SourcePoint:
+        position = self._server.status().position
+        return SourcePoint(self._source_id, *position, executed, self._scanner.head(position.file).file_created)
+
+    def _first_missing(self, have: MysqlGtids) -> SourcePoint | None:
+        """Where the first transaction that `have` lacks begins; the server itself passes over the others."""
+        begin = SourcePoint(self._source_id, "", 4, have.text())
+        group = next(self._scanner.groups(begin, gtid_set=have.encode()), None)
+        return None if group is None else group.start
+
+    def _after_mariadb_gtids(self, wanted: MariadbGtids) -> SourcePoint:
+        for file in reversed(self._files()):
+            head = self._scanner.head(file.name)
+            if wanted.contains(MariadbGtids(head.gtid_set)):
+                break
+        else:
+            raise PositionError(
+                f"the binlogs after {_shortened(wanted.text())} were purged at the source", hint=_WAY_OUT
+            )
+        last = head
+        for group in self._scanner.groups(head):
+            if not wanted.contains(MariadbGtids(group.end.gtid_set)):
+                return group.start
+            last = group.end
+        return last
+
+    def _at_time(self, text: str) -> SourcePoint:
+        """The first boundary after which everything was committed at that time or later. A time without zone is UTC."""
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise PositionError(f"'{text}' is not an ISO time", hint="write it like 2026-05-01T13:00:00Z") from None
+        wanted = moment.replace(tzinfo=moment.tzinfo or UTC)
+        if wanted > datetime.now(UTC):
+            raise PositionError(f"{text} lies in the future (it is read as {wanted.isoformat()})", hint="use latest")
+        files = self._files()
+        for file in reversed(files):
+            head = self._scanner.head(file.name)
+            if head.file_created <= wanted.timestamp():
+                break
+        else:
+            if file_number(files[0].name) > 1:
+                raise PositionError(
+                    f"the binlogs of {text} were purged: the oldest begins at {_time(head.file_created)}", hint=_WAY_OUT
+                )
+        return self._committed_since(head, wanted)
+
+    def _committed_since(self, head: SourcePoint, wanted: datetime) -> SourcePoint:
+        wanted_us = int(wanted.timestamp() * 1_000_000)
+        last = head
+        for group in self._scanner.groups(head):
+            if group.commit_us >= wanted_us:
+                return group.start
+            last = group.end
+        return last
+
+    def _files(self) -> list[BinlogFile]:
+        files = self._server.files()
+        if not files:
+            raise PositionError("the source has no binlog files", hint="switch log_bin on")
+        return files
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _time(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat()

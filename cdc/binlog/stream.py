@@ -1,0 +1,199 @@
+"""The binlog stream: raw events of one dump, checked and placed in their file, handed on to `Transactions`.
+
+Here: length and CRC32 of every event, offsets in 64 bits, files that follow one another, heartbeats, and the position
+that every error about an event carries.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+from pymysqlreplication.constants import BINLOG
+
+from cdc.binlog import events
+from cdc.binlog.connection import BinlogConnection
+from cdc.binlog.port import Item
+from cdc.binlog.transactions import Event, Transactions
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.errors import (
+    BinlogDamaged,
+    FatalError,
+    NotUnderstood,
+    PositionError,
+    SourceChanged,
+    SourceUnavailable,
+    TableRefused,
+)
+
+_NOTHING: tuple[Item, ...] = ()
+_DAMAGED_HINT = "look at the server's disk and at the network between; compare the tables before going on behind it"
+# A header's 32 bits cannot say more; between two events of a dump by position there is at most one that was left out.
+_MOST_LEFT_OUT = 1 << 31
+
+
+class BinlogStream:
+    """cdc.binlog.port.Stream over one connection. `point`: where to begin. `offset`: where the dump begins in that file;
+    what ends at or before `point` is passed over. `by_gtids`: the server passes over what it was told that we have."""
+
+    def __init__(
+        self,
+        connection: BinlogConnection,
+        point: SourcePoint,
+        transactions: Transactions,
+        *,
+        offset: int | None = None,
+        by_gtids: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._transactions = transactions
+        self._begin = point
+        self._by_gtids = by_gtids
+        self._file = point.file
+        self._offset = point.offset if offset is None else offset
+        self._checksum = events.CHECKSUM_NONE
+        self._seen_events = False
+
+    def items(self, wait_seconds: float) -> Iterator[Item | None]:
+        while True:
+            try:
+                raw = self._event(wait_seconds)
+            except EOFError:
+                raise SourceUnavailable(
+                    f"the source ended the stream at {self._file}:{self._offset}",
+                    hint="it shut down, somebody killed the dump, or another client has our source.server_id",
+                ) from None
+            except SourceUnavailable:
+                if self._connection.closed:
+                    return
+                raise
+            if raw is None:
+                yield from self._transactions.owed()
+                yield None
+            else:
+                yield from self._items(raw)
+
+    def read_one(self, wait_seconds: float) -> bool:
+        """For scans: read one event and drop its items; False at the end of a dump that does not follow."""
+        try:
+            raw = self._event(wait_seconds)
+        except EOFError:
+            return False
+        if raw is not None:
+            self._items(raw)
+        return True
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _event(self, wait_seconds: float) -> memoryview | None:
+        try:
+            return self._connection.event(wait_seconds)
+        except PositionError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: PositionError) -> FatalError:
+        """Error 1236 after whole events is a damaged file; before them it is about where we asked it to begin."""
+        if not self._seen_events:
+            return error
+        return BinlogDamaged(f"at {self._file}:{self._offset}: {error.message}", hint=_DAMAGED_HINT)
+
+    def _items(self, raw: memoryview) -> Sequence[Item]:
+        start = self._offset
+        try:
+            return self._checked(raw)
+        except (NotUnderstood, BinlogDamaged, TableRefused, PositionError) as error:
+            raise type(error)(f"at {self._file}:{self._place(raw, start)}: {error.message}", hint=error.hint) from error
+        except (struct.error, IndexError, ValueError) as error:
+            raise BinlogDamaged(
+                f"at {self._file}:{self._place(raw, start)}: an event of type {raw[4]} cannot be read ({error})",
+                hint=_DAMAGED_HINT,
+            ) from error
+
+    def _place(self, raw: memoryview, start: int) -> int:
+        """Where the event starts, as far as that can be told of one that may be damaged."""
+        return self._offset - len(raw) if self._offset >= start + len(raw) else start
+
+    def _checked(self, raw: memoryview) -> Sequence[Item]:
+        timestamp, kind, server_id, size, log_pos, flags = events.HEADER.unpack_from(raw)
+        if size != len(raw):
+            raise BinlogDamaged(f"an event says that it has {size} bytes, and has {len(raw)}", hint=_DAMAGED_HINT)
+        if kind == BINLOG.FORMAT_DESCRIPTION_EVENT:
+            return self._format_description(raw, timestamp, log_pos)
+        if kind == BINLOG.ROTATE_EVENT:
+            return self._rotate(raw)
+        if self._checksum:
+            body = raw[events.HEADER_BYTES : -events.CHECKSUM_BYTES]
+            if zlib.crc32(raw[: -events.CHECKSUM_BYTES]) != int.from_bytes(raw[-events.CHECKSUM_BYTES :], "little"):
+                raise BinlogDamaged(f"the checksum of an event of type {kind} is wrong", hint=_DAMAGED_HINT)
+        else:
+            body = raw[events.HEADER_BYTES :]
+        if kind == BINLOG.HEARTBEAT_LOG_EVENT:
+            return self._heartbeat(events.Rotate(bytes(body).decode(), log_pos))
+        if kind == events.HEARTBEAT_LOG_EVENT_V2:
+            return self._heartbeat(events.heartbeat_v2(body))
+        if log_pos == 0 or flags & events.ARTIFICIAL_FLAG:
+            return (
+                _NOTHING  # MariaDB repeats its start encryption and GTID list events when a dump begins inside a file
+            )
+        start = self._advance(log_pos, size)
+        if self._offset <= self._begin.offset and self._file == self._begin.file:
+            return _NOTHING
+        if flags & events.IGNORABLE_FLAG and kind not in (BINLOG.GTID_LOG_EVENT, BINLOG.ANONYMOUS_GTID_LOG_EVENT):
+            kind = BINLOG.IGNORABLE_LOG_EVENT
+        return self._transactions.items(Event(kind, timestamp, server_id, start, self._offset, body))
+
+    def _advance(self, log_pos: int, size: int) -> int:
+        """Move to the event's end; its start, both in 64 bits. Events that the server left out make a step."""
+        start = self._offset
+        end = events.whole_offset(start + size, log_pos)
+        if end - start - size >= _MOST_LEFT_OUT and not self._by_gtids:
+            raise BinlogDamaged(f"an event says that it ends at {log_pos}, before it begins", hint=_DAMAGED_HINT)
+        self._offset = end
+        self._seen_events = True
+        return end - size
+
+    def _format_description(self, raw: memoryview, timestamp: int, log_pos: int) -> Sequence[Item]:
+        description = events.format_description(raw[events.HEADER_BYTES :])
+        self._checksum = description.checksum
+        if self._checksum not in (events.CHECKSUM_NONE, events.CHECKSUM_CRC32):
+            raise NotUnderstood(
+                f"checksums of kind {self._checksum}", hint="SET GLOBAL binlog_checksum=CRC32 and FLUSH BINARY LOGS"
+            )
+        if self._checksum and not _crc_fits(raw):
+            raise BinlogDamaged("the checksum of a format description is wrong", hint=_DAMAGED_HINT)
+        begin = self._begin
+        if self._file == begin.file and begin.file_created not in (0, timestamp):
+            raise SourceChanged(
+                f"{self._file} is not the file that it was: the source was reset or restored",
+                hint="if its data is what you mean, `cdc replay --from earliest` begins a new generation there",
+            )
+        if log_pos:
+            self._advance(log_pos, len(raw))
+        self._transactions.enter_file(self._file, timestamp, description.query_post_header)
+        return _NOTHING
+
+    def _rotate(self, raw: memoryview) -> Sequence[Item]:
+        """The file's last event, or the one that a dump makes up for the name. Whether it has a checksum is not known
+        before the first format description; it tells itself."""
+        stop = len(raw) - (events.CHECKSUM_BYTES if _crc_fits(raw) else 0)
+        if self._checksum and stop == len(raw):
+            raise BinlogDamaged("the checksum of a rotation is wrong", hint=_DAMAGED_HINT)
+        following = events.rotate(raw[events.HEADER_BYTES : stop])
+        if following.file != self._file:
+            self._file = following.file
+            self._offset = following.offset
+        return _NOTHING
+
+    def _heartbeat(self, at: events.Rotate) -> Sequence[Item]:
+        if at.file == self._file:
+            end = events.whole_offset(self._offset, at.offset & 0xFFFFFFFF)
+            if self._by_gtids and end != self._offset:
+                # Transactions that we said we have are passed over, and heartbeats say how far.
+                self._offset = end
+                self._transactions.skip_to(end)
+                return _NOTHING
+        return self._transactions.idle()
+
+
+def _crc_fits(raw: memoryview) -> bool:
+    return zlib.crc32(raw[: -events.CHECKSUM_BYTES]) == int.from_bytes(raw[-events.CHECKSUM_BYTES :], "little")
