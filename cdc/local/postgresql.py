@@ -66,17 +66,26 @@ def _programs(folder: Path, how: str, root: Path) -> Programs:
 
 def _plan(programs: Programs, setting: Setting) -> Plan:
     account = _account()
-    folders: tuple[Path, ...] = ()
-    binaries = Path(programs.commands["postgres"][0]).parent
-    data = setting.directory / "data"
-    if account:
-        home = _reachable_folder(account)
-        folders = (home,)
-        if programs.root != Path("/") and not _reachable(programs.root):
-            _link_tree(programs.root, home / "programs")
-            binaries = home / "programs" / binaries.relative_to(programs.root)
-        data.symlink_to(home / "data")
-        data = home / "data"
+    if account is None:
+        binaries = Path(programs.commands["postgres"][0]).parent
+        return _planned(programs, setting, binaries, setting.directory / "data", None, ())
+    home = _reachable_folder(account)
+    try:
+        (setting.directory / "data").symlink_to(home / "data")
+        return _planned(programs, setting, _reachable_binaries(programs, home), home / "data", account, (home,))
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+
+
+def _planned(
+    programs: Programs,
+    setting: Setting,
+    binaries: Path,
+    data: Path,
+    account: Account | None,
+    folders: tuple[Path, ...],
+) -> Plan:
     password = new_password()
     _initialise(binaries, data, password, account)
     settings = {
@@ -89,9 +98,20 @@ def _plan(programs: Programs, setting: Setting) -> Plan:
     pairs = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     argv = [str(binaries / "postgres"), "-D", str(data), *pairs, *setting.options]
     url = f"postgresql://postgres:{password}@{LOOPBACK}:{setting.port}/postgres"
+    # Nobody would find a folder in /tmp again whose owner was killed.
+    at_end = ("rm", "-rf", *map(str, folders)) if folders else ()
     # SIGINT is its "fast shutdown": sessions are ended, SIGTERM would wait for them.
-    wish = Wish(argv, setting.directory / "server.log", account, signal.SIGINT)
+    wish = Wish(argv, setting.directory / "server.log", account, signal.SIGINT, at_end)
     return Plan(url, wish, {name: programs.commands[name] for name in _CLIENTS if name in programs.commands}, folders)
+
+
+def _reachable_binaries(programs: Programs, home: Path) -> Path:
+    """The folder of the programs; a copy in `home` where the account cannot enter the cache (root's is private)."""
+    binaries = Path(programs.commands["postgres"][0]).parent
+    if programs.root == Path("/") or _reachable(programs.root):
+        return binaries
+    _link_tree(programs.root, home / "programs")
+    return home / "programs" / binaries.relative_to(programs.root)
 
 
 def _initialise(binaries: Path, data: Path, password: str, account: Account | None) -> None:

@@ -190,6 +190,7 @@ from pathlib import Path
 from cdc.local import start_stack
 stack = start_stack(["redis", "postgresql"], Path(sys.argv[1]))
 print(*(server.pid for server in stack), flush=True)
+print(*(folder for server in stack for folder in server.folders), flush=True)
 time.sleep(600)
 """
 
@@ -203,10 +204,12 @@ def test_servers_end_with_the_process_that_started_them(tmp_path: Path, number: 
             assert starter.stdout is not None
             pids = [int(pid) for pid in starter.stdout.readline().split()]
             family = [*pids, *(one.pid for pid in pids for one in descendants(pid))]
+            elsewhere = [Path(folder) for folder in starter.stdout.readline().split()]
             assert len(pids) == 2
             assert all(started(pid) for pid in pids)
             starter.send_signal(number)
             until(lambda: not any(started(pid) for pid in family), 15, lambda: f"gone: {family}")
+            until(lambda: not any(folder.exists() for folder in elsewhere), 15, "no data is left in /tmp")
         finally:
             starter.kill()
 
