@@ -26,9 +26,11 @@ class _Refused(NamedTuple):
 
 
 def complaints(error: ValidationError, document: Document) -> list[ConnectorFileError]:
-    """One for each thing that is wrong, in the order of the lines."""
+    """One for each thing that is wrong, in the order of the lines; in one line, what is missing comes after a wrong key, which
+    may well be it."""
     found: dict[tuple[Path, str], ConnectorFileError] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in sorted(details, key=lambda detail: detail["type"] == "missing"):
         complaint = _complaint(detail["type"], detail, document)
         found.setdefault((detail["loc"], complaint.key), complaint)
     return sorted(found.values(), key=lambda complaint: complaint.line or 0)

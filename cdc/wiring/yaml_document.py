@@ -52,6 +52,7 @@ for _tag, _form, _first in (
             (f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_form})\Z"))
         )
 
+_TAG_IN_LIST = re.compile(r"[\[,]\s*![^\s\]]+\]")
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
     "tag:yaml.org,2002:null": lambda text: None,
@@ -97,7 +98,7 @@ def parse(text: str, file: str) -> Document:
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        raise _syntax(error, file) from None
+        raise _syntax(error, text, file) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         hint = "remove it, or write it as an escape in double quotes"
@@ -110,9 +111,13 @@ def parse(text: str, file: str) -> Document:
     return Document(builder.value(root, ()), file, builder.key_lines)
 
 
-def _syntax(error: yaml.MarkedYAMLError, file: str) -> ConnectorFileError:
+def _syntax(error: yaml.MarkedYAMLError, text: str, file: str) -> ConnectorFileError:
     mark = error.problem_mark or error.context_mark
     place = Place(file, mark.line + 1 if mark else None)
+    if error.context_mark and _TAG_IN_LIST.search(text.splitlines()[error.context_mark.line]):
+        # `[shop.*, !shop.sessions]`: the parser takes `]` into the tag, and finds the list's end missing lines later.
+        place = Place(file, error.context_mark.line + 1)
+        return place.refused("a text cannot begin with !", hint='put it in quotes: "!shop.sessions"')
     said = f"{error.context or ''} {error.problem or ''}"
     for found, what, hint in _SYNTAX:
         if found in said:
