@@ -6,7 +6,7 @@ that every error about an event carries.
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pymysqlreplication.constants import BINLOG
 
@@ -53,10 +53,10 @@ class BinlogStream:
         self._checksum = events.CHECKSUM_NONE
         self._seen_events = False
 
-    def items(self, wait_seconds: float) -> Iterator[Item | None]:
+    def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
         while True:
             try:
-                raw = self._event(wait_seconds)
+                raw = self._event(wait_seconds())
             except EOFError:
                 raise SourceUnavailable(
                     f"the source ended the stream at {self._file}:{self._offset}",

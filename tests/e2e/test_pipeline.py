@@ -79,7 +79,10 @@ def unlike(source: Database, target: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("source", "queue", "target_url", "order"), COMBINATIONS, indirect=["source", "target_url"], ids="-".join
+    ("source", "queue", "target_url", "order"),
+    COMBINATIONS,
+    indirect=["source", "target_url"],
+    ids=["-".join(one) for one in COMBINATIONS],
 )
 def test_both_sides_are_equal_after_random_work(
     source: Database, queue: str, target_url: str, order: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -91,8 +94,8 @@ def test_both_sides_are_equal_after_random_work(
     work.transactions(60)
     document = connector(
         f"t-{source.dbname.replace('_', '-')}",
-        source=source.server.url,
-        target=target_url,
+        source_url=source.server.url,
+        target_url=target_url,
         tables=[f"{source.dbname}.*"],
         order=order,
         **queue_sections(queue, request),

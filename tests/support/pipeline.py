@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,18 +19,18 @@ def write_connector(folder: Path, document: Mapping[str, Any], name: str = "conn
     return file
 
 
-def connector(name: str, *, source: str, queue: str, target: str, tables: Sequence[str], **more: Any) -> dict[str, Any]:
-    """A connector document; `more` overrides whole sections' keys, like `order="transaction"` or `queue={"lanes": 2}`."""
+def connector(name: str, *, source_url: str, target_url: str, tables: Sequence[str], **more: Any) -> dict[str, Any]:
+    """A connector document; `more` sets keys of sections, like `order="transaction"` or `queue={"url": …, "lanes": 2}`."""
     document: dict[str, Any] = {
         "name": name,
         "source": {
-            "url": source,
-            "server_id": 7000 + abs(hash(name)) % 1000,
+            "url": source_url,
+            "server_id": 7000 + zlib.crc32(name.encode()) % 1000,
             "tables": list(tables),
             "start": "earliest",
         },
-        "queue": {"url": queue},
-        "sink": {"url": target},
+        "queue": {},
+        "sink": {"url": target_url},
     }
     for key, value in more.items():
         document[key] = {**document.get(key, {}), **value} if isinstance(value, Mapping) else value
