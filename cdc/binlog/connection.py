@@ -7,6 +7,7 @@ MariaDB: https://mariadb.com/kb/en/replication-protocol/.
 
 import struct
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pymysql
@@ -170,8 +171,8 @@ class BinlogConnection:
     def closed(self) -> bool:
         return self._packets.closed
 
-    def event(self, wait_seconds: float) -> memoryview | None:
-        """The next event with header and checksum, valid until the next call; None when nothing came for `wait_seconds`.
+    def event(self, wait_seconds: Callable[[], float]) -> memoryview | None:
+        """The next event with header and checksum, valid until the next call; None when nothing came for `wait_seconds()`.
 
         Raises EOFError at the end of a dump that does not follow; SourceUnavailable; PositionError (error 1236); SourceRefused.
         """

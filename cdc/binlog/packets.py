@@ -9,6 +9,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from cdc.model.errors import SourceUnavailable
 
@@ -33,16 +34,16 @@ class PacketReader:
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
-        self._heard = time.monotonic()
+        self._waited_seconds = 0.0  # in vain, since the last byte; time in which nobody asked does not count
         self._large: bytearray | None = None  # a payload that does not fit the buffer, and how much of it is there
         self._large_end = 0
         self._goes_on = False
         self._reading = threading.Lock()
-        self._timeout: float | None = None
         self.closed = False
 
-    def packet(self, wait_seconds: float) -> memoryview | None:
-        """The next payload, or None when it was not complete after `wait_seconds`. Valid until the next call.
+    def packet(self, wait_seconds: Callable[[], float]) -> memoryview | None:
+        """The next payload, or None when it was not complete after `wait_seconds()`, which is asked before a wait only.
+        Valid until the next call.
 
         Raises SourceUnavailable: end of stream, a broken connection, silence, packets out of order.
         """
@@ -59,8 +60,8 @@ class PacketReader:
                 return view[start + _HEADER : stop]
         return self._slow(wait_seconds)
 
-    def _slow(self, wait_seconds: float) -> memoryview | None:
-        deadline = time.monotonic() + wait_seconds
+    def _slow(self, wait_seconds: Callable[[], float]) -> memoryview | None:
+        deadline = time.monotonic() + wait_seconds()
         while True:
             if self._large is None:
                 self._open_large()
@@ -70,7 +71,7 @@ class PacketReader:
                     return memoryview(payload)
             elif self._fill_buffer(deadline):
                 if self._has_packet():
-                    return self.packet(0)
+                    return self.packet(wait_seconds)
                 continue
             if time.monotonic() >= deadline:
                 return None
@@ -139,9 +140,8 @@ class PacketReader:
         return count > 0
 
     def _receive(self, into: memoryview, deadline: float) -> int:
-        now = time.monotonic()
-        silent_until = self._heard + self._silence_seconds
-        timeout = max(min(deadline, silent_until) - now, 0.001)
+        asked = time.monotonic()
+        timeout = max(min(deadline - asked, self._silence_seconds - self._waited_seconds), 0.001)
         try:
             with self._reading:
                 if self.closed:
@@ -149,14 +149,15 @@ class PacketReader:
                 self._sock.settimeout(timeout)
                 count = self._sock.recv_into(into)
         except TimeoutError:
-            if time.monotonic() >= silent_until:
+            self._waited_seconds += time.monotonic() - asked
+            if self._waited_seconds >= self._silence_seconds:
                 raise self._broken(f"no byte for {self._silence_seconds:g} s, not even a heartbeat") from None
             return 0
         except OSError as error:
             raise self._broken(str(error) or type(error).__name__) from error
         if count == 0:
             raise self._broken("it was closed")
-        self._heard = time.monotonic()
+        self._waited_seconds = 0.0
         return count
 
     def _broken(self, why: str) -> SourceUnavailable:

@@ -24,7 +24,6 @@ from cdc.model.errors import PositionError
 from cdc.model.position import FilePosition
 
 _NOTHING: tuple[Item, ...] = ()
-_WAIT_SECONDS = 1.0
 
 
 class Group(NamedTuple):
@@ -158,7 +157,7 @@ class Scanner:
         connection = BinlogConnection(self._config, request)
         stream = BinlogStream(connection, begin, scan, by_gtids=gtid_set is not None)
         try:
-            while stream.read_one(_WAIT_SECONDS):
+            while stream.read_one(lambda: 1.0):
                 if scan.event is not None:
                     yield scan.event
                     scan.event = None

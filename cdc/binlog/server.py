@@ -83,7 +83,7 @@ class Server:
     def product(self) -> Product:
         if self._product is None:
             text = str(self.query("SELECT VERSION()")[0][0])
-            number = text.split("-")[0]
+            number = text.partition("-")[0]
             flavor = "mariadb" if "mariadb" in text.lower() else "mysql"
             self._product = Product(flavor, tuple(int(part) for part in number.split(".") if part.isdigit()), number)
         return self._product

@@ -33,6 +33,7 @@ class BinlogSource:
         self._connector = connector
         self._server = Server(config)
         self._identity = ""
+        self._created: dict[str, int] = {}
 
     def identity(self) -> str:
         if not self._identity:
@@ -52,6 +53,7 @@ class BinlogSource:
 
     def verify(self, point: SourcePoint) -> SourcePoint:
         self._identity = ""
+        self._created.clear()
         verified = self._starts().verify(point)
         if verified.source_id != point.source_id:
             log.warning(
@@ -100,8 +102,9 @@ class BinlogSource:
         following = names[names.index(file) + 1 :]
         if not following:
             return None
-        ended = self._scanner().head(following[0]).file_created
-        return max(ended + expiry - self._server.now_seconds(), 0.0)
+        if following[0] not in self._created:
+            self._created[following[0]] = self._scanner().head(following[0]).file_created
+        return max(self._created[following[0]] + expiry - self._server.now_seconds(), 0.0)
 
     def tables(self) -> Sequence[TableSchema]:
         return captured_tables(self._server, TableFilter(self._config.tables))

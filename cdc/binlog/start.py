@@ -111,6 +111,11 @@ class Starts:
             raise PositionError(
                 f"{position} lies beyond the end of the file ({size})", hint=f"begin at {position.file}:{size} at most"
             )
+        if position.offset == size and position.file != files[-1].name:
+            # Behind the rotation that ends the file.
+            return self._scanner.head(
+                next(files[n + 1].name for n, file in enumerate(files) if file.name == position.file)
+            )
         if position.offset < 4:
             raise PositionError(f"{position} lies before the first event", hint=f"begin at {position.file}:4")
         return self._scanner.boundary(position)

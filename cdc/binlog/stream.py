@@ -72,7 +72,7 @@ class BinlogStream:
             else:
                 yield from self._items(raw)
 
-    def read_one(self, wait_seconds: float) -> bool:
+    def read_one(self, wait_seconds: Callable[[], float]) -> bool:
         """For scans: read one event and drop its items; False at the end of a dump that does not follow."""
         try:
             raw = self._event(wait_seconds)
@@ -85,7 +85,7 @@ class BinlogStream:
     def close(self) -> None:
         self._connection.close()
 
-    def _event(self, wait_seconds: float) -> memoryview | None:
+    def _event(self, wait_seconds: Callable[[], float]) -> memoryview | None:
         try:
             return self._connection.event(wait_seconds)
         except PositionError as error:
