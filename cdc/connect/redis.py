@@ -213,13 +213,28 @@ def _credentials(user: str, password: str) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
-def _tls_options(url: Url, tls: Tls | None) -> dict[str, Any]:
+def tls_of(url: Url, tls: Tls | None) -> Tls:
+    """What `open_redis` does about TLS; raises UsageError where URL and `tls` contradict each other."""
     wanted = url.scheme.startswith("rediss")
     if tls is not None and wanted and tls.mode == "disabled":
         raise UsageError(f"{url} asks for TLS, and tls.mode is disabled", hint="write redis://, or drop tls.mode")
-    chosen = tls or _least_trusted(url)
     if tls is None and wanted:
-        chosen = Tls(mode="verify-full", ca=None, cert=None, key=None)
+        return Tls(mode="verify-full", ca=None, cert=None, key=None)
+    return tls or _least_trusted(url)
+
+
+def reach_hint(url: Url, tls: Tls | None) -> str:
+    """What to look at when Redis does not answer: a server that speaks plain text lets a TLS handshake run into the timeout."""
+    mode = tls_of(url, tls).mode
+    if mode == "disabled":
+        return "is it running, and reachable from here?"
+    return (
+        f"is it running, reachable from here, and does it speak TLS ({mode})? If it does not: tls: {{mode: disabled}}"
+    )
+
+
+def _tls_options(url: Url, tls: Tls | None) -> dict[str, Any]:
+    chosen = tls_of(url, tls)
     if chosen.mode == "disabled":
         return {}
     return {

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis
+from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis, reach_hint
 from cdc.coordination.port import Holder, Lease
 from cdc.model.config import Tls, Url
 from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
@@ -31,6 +31,7 @@ class RedisCoordination:
     def __init__(self, connector: str, url: Url, tls: Tls | None = None, *, timeout_seconds: float = 5.0) -> None:
         self._prefix = f"{{{connector}}}"
         self._url = url
+        self._tls = tls
         self._scripts = _Scripts()
         with self._mapped():
             self._client: Client = open_redis(url, tls, timeout_seconds=timeout_seconds)
@@ -132,7 +133,7 @@ class RedisCoordination:
             text = explain(error, self._url)
             if classify(error) == "unavailable":
                 raise CoordinationUnavailable(
-                    f"Redis at {self._url} does not answer: {text}", hint="is it running, and reachable from here?"
+                    f"Redis at {self._url} does not answer: {text}", hint=reach_hint(self._url, self._tls)
                 ) from None
             raise CoordinationRefused(
                 f"Redis at {self._url} refuses: {text}",

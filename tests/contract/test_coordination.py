@@ -13,13 +13,13 @@ import redis
 from cdc.coordination.memory import MemoryCoordination
 from cdc.coordination.port import Coordination, Lease
 from cdc.coordination.registry import IMPLEMENTATIONS, open_coordination
-from cdc.local import Server, start_server
+from cdc.local import Server
 from cdc.model.config import CoordinationConfig, Url
-from cdc.model.errors import LocalServerError
+from tests.support.own_redis import start_cluster_node
 from tests.support.wait import until
 
 LONG = 30.0
-SHORT = 0.2
+SHORT = 0.5
 
 
 class Place:
@@ -51,15 +51,7 @@ class Place:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Redis Cluster of one node that has all slots."""
-    try:
-        server = start_server(
-            "redis",
-            tmp_path_factory.mktemp("cluster") / "redis",
-            options=("--cluster-enabled", "yes"),
-            ways=("path", "packages", "wheel"),
-        )
-    except LocalServerError as error:
-        pytest.skip(str(error))
+    server = start_cluster_node(tmp_path_factory.mktemp("cluster") / "redis")
     try:
         with redis.Redis.from_url(server.url) as client:
             client.execute_command("CLUSTER ADDSLOTS", *range(16384))

@@ -15,12 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cdc.connect.redis import ERRORS, Script, classify, open_redis
+from cdc.connect.redis import Script, open_redis
 from cdc.coordination.redis import RedisCoordination
-from cdc.local import Server, start_server
+from cdc.local import Server
 from cdc.local.ports import free_port
 from cdc.model.config import Tls, Url
-from cdc.model.errors import CoordinationRefused, CoordinationUnavailable, LocalServerError
+from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
+from tests.support.own_redis import start_own_redis
 from tests.support.relay import Relay
 from tests.support.wait import until
 
@@ -110,11 +111,11 @@ def test_a_certificate_that_does_not_prove_the_server_is_refused(
     assert "tls" in told.value.hint
 
 
-def test_tls_asked_of_a_plain_server_fails_within_the_timeout(redis_server: Server) -> None:
-    client = open_redis(Url(f"rediss://127.0.0.1:{urlsplit(redis_server.url).port}"), None, timeout_seconds=1)
-    with pytest.raises(ERRORS) as told:
-        client.ping()
-    assert classify(told.value) == "unavailable"
+def test_tls_asked_of_a_plain_server_fails_within_the_timeout_and_says_what_to_do(redis_server: Server) -> None:
+    url = Url(f"rediss://127.0.0.1:{urlsplit(redis_server.url).port}")
+    with pytest.raises(CoordinationUnavailable) as told:
+        RedisCoordination("shop", url, timeout_seconds=1).check()
+    assert "tls: {mode: disabled}" in told.value.hint
 
 
 # --- Sentinel
@@ -132,11 +133,8 @@ def sentinel(tmp_path: Path) -> Iterator[Watched]:
     started: list[Server] = []
     process = None
     try:
-        try:
-            for name in ("master", "replica"):
-                started += [start_server("redis", tmp_path / name, ways=("path", "packages", "wheel"))]
-        except LocalServerError as error:
-            pytest.skip(str(error))
+        for name in ("master", "replica"):
+            started += [start_own_redis(tmp_path / name, programs_only=True)]
         master, replica = started
         with redis.Redis.from_url(replica.url) as client:
             client.replicaof("127.0.0.1", urlsplit(master.url).port)

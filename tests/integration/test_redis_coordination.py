@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from cdc.coordination.redis import RedisCoordination, findings
-from cdc.local import Server, start_server
+from cdc.local import Server
 from cdc.model.config import Url
-from cdc.model.errors import CoordinationRefused, CoordinationUnavailable, LocalServerError
+from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
+from tests.support.own_redis import start_own_redis
 from tests.support.relay import Relay
 from tests.support.wait import until
 
@@ -39,10 +40,7 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
     def start(*options: str) -> Server:
-        try:
-            started.append(start_server("redis", tmp_path / f"redis{len(started)}", options=options))
-        except LocalServerError as error:
-            pytest.skip(str(error))
+        started.append(start_own_redis(tmp_path / f"redis{len(started)}", *options))
         return started[-1]
 
     yield start
