@@ -202,23 +202,23 @@ class _Reading:
         if effect is not None:
             return Statement(effect)
         self._at = 1
-        match first:
-            case "ROLLBACK":
-                return Statement(
-                    Effect.ROLLBACK_TO if self._skip("TO") or self._skip("WORK", "TO") else Effect.ROLLBACK
-                )
-            case "TRUNCATE":
-                self._skip("TABLE")
-                return Statement(Effect.TRUNCATE, (self._name(),))
-            case "RENAME":
-                return self._rename()
-            case "CREATE":
-                return self._create()
-            case "DROP":
-                return self._drop()
-            case "ALTER":
-                return self._alter()
-        return Statement(Effect.UNKNOWN)
+        shape = {
+            "ROLLBACK": self._rollback,
+            "TRUNCATE": self._truncate,
+            "RENAME": self._rename,
+            "CREATE": self._create,
+            "DROP": self._drop,
+            "ALTER": self._alter,
+        }.get(first)
+        return Statement(Effect.UNKNOWN) if shape is None else shape()
+
+    def _rollback(self) -> Statement:
+        to = self._skip("TO") or self._skip("WORK", "TO")
+        return Statement(Effect.ROLLBACK_TO if to else Effect.ROLLBACK)
+
+    def _truncate(self) -> Statement:
+        self._skip("TABLE")
+        return Statement(Effect.TRUNCATE, (self._name(),))
 
     def _tables_of_rows(self) -> tuple[TableName, ...]:
         """Every table that an INSERT, UPDATE or DELETE names; none where that does not tell what it writes."""

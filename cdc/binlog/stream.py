@@ -26,6 +26,7 @@ from cdc.model.errors import (
 )
 
 _NOTHING: tuple[Item, ...] = ()
+_HEARTBEATS = (BINLOG.HEARTBEAT_LOG_EVENT, events.HEARTBEAT_LOG_EVENT_V2)
 _DAMAGED_HINT = "look at the server's disk and at the network between; compare the tables before going on behind it"
 # A header's 32 bits cannot say more; between two events of a dump by position there is at most one that was left out.
 _MOST_LEFT_OUT = 1 << 31
@@ -56,7 +57,7 @@ class BinlogStream:
     def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
         while True:
             try:
-                raw = self._event(wait_seconds())
+                raw = self._event(wait_seconds)
             except EOFError:
                 raise SourceUnavailable(
                     f"the source ended the stream at {self._file}:{self._offset}",
@@ -121,26 +122,30 @@ class BinlogStream:
             return self._format_description(raw, timestamp, log_pos)
         if kind == BINLOG.ROTATE_EVENT:
             return self._rotate(raw)
-        if self._checksum:
-            body = raw[events.HEADER_BYTES : -events.CHECKSUM_BYTES]
-            if zlib.crc32(raw[: -events.CHECKSUM_BYTES]) != int.from_bytes(raw[-events.CHECKSUM_BYTES :], "little"):
-                raise BinlogDamaged(f"the checksum of an event of type {kind} is wrong", hint=_DAMAGED_HINT)
-        else:
-            body = raw[events.HEADER_BYTES :]
+        body = self._body(raw, kind)
+        if log_pos == 0 or flags & events.ARTIFICIAL_FLAG or kind in _HEARTBEATS:
+            return self._not_of_the_file(kind, log_pos, body)
+        start = self._advance(log_pos, size)
+        if self._offset <= self._begin.offset and self._file == self._begin.file:
+            return _NOTHING
+        if flags & events.IGNORABLE_FLAG and not self._transactions.handles(kind):
+            kind = BINLOG.IGNORABLE_LOG_EVENT
+        return self._transactions.items(Event(kind, timestamp, server_id, start, self._offset, body))
+
+    def _body(self, raw: memoryview, kind: int) -> memoryview:
+        if not self._checksum:
+            return raw[events.HEADER_BYTES :]
+        if not _crc_fits(raw):
+            raise BinlogDamaged(f"the checksum of an event of type {kind} is wrong", hint=_DAMAGED_HINT)
+        return raw[events.HEADER_BYTES : -events.CHECKSUM_BYTES]
+
+    def _not_of_the_file(self, kind: int, log_pos: int, body: memoryview) -> Sequence[Item]:
+        """Heartbeats, and what MariaDB repeats when a dump begins inside a file: start of encryption, list of GTIDs."""
         if kind == BINLOG.HEARTBEAT_LOG_EVENT:
             return self._heartbeat(events.Rotate(bytes(body).decode(), log_pos))
         if kind == events.HEARTBEAT_LOG_EVENT_V2:
             return self._heartbeat(events.heartbeat_v2(body))
-        if log_pos == 0 or flags & events.ARTIFICIAL_FLAG:
-            return (
-                _NOTHING  # MariaDB repeats its start encryption and GTID list events when a dump begins inside a file
-            )
-        start = self._advance(log_pos, size)
-        if self._offset <= self._begin.offset and self._file == self._begin.file:
-            return _NOTHING
-        if flags & events.IGNORABLE_FLAG and kind not in (BINLOG.GTID_LOG_EVENT, BINLOG.ANONYMOUS_GTID_LOG_EVENT):
-            kind = BINLOG.IGNORABLE_LOG_EVENT
-        return self._transactions.items(Event(kind, timestamp, server_id, start, self._offset, body))
+        return _NOTHING
 
     def _advance(self, log_pos: int, size: int) -> int:
         """Move to the event's end; its start, both in 64 bits. Events that the server left out make a step."""

@@ -83,6 +83,9 @@ class Transactions:
             raise refusal(event.kind)
         return handler(event)
 
+    def handles(self, kind: int) -> bool:
+        return kind in self._handlers
+
     def enter_file(self, file: str, created: int, query_post_header: int) -> None:
         """A format description: the file's first event, or the copy that a dump begins with."""
         if self._open and file != self.file:
