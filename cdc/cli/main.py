@@ -103,8 +103,8 @@ def run(arguments: list[str]) -> int:
         print_error(error)
         _traceback(arguments)
         return error.exit_status
-    except BrokenPipeError:
-        return _stdout_is_gone()
+    except SystemExit as left:  # click's own way out of a broken pipe
+        return _stdout_is_gone() if isinstance(left.__context__, BrokenPipeError) else int(left.code or 0)
     except Exception as error:  # noqa: BLE001 - the last line of defence: people get a line, not a traceback
         return _unexpected(error, arguments)
     return result if isinstance(result, int) else 0

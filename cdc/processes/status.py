@@ -183,7 +183,7 @@ def _lane(sink: str, lane: str, progress: Mapping[str, Progress] | None, known: 
         lane,
         holder.owner if holder else None,
         holder.token if holder else row.token,
-        None if progress is None else tuple(row.watermark),
+        None if progress is None else (*row.watermark,),
         row.count,
         behind,
         _lag_seconds(row, behind, known, asked),
