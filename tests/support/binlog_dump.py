@@ -32,7 +32,7 @@ def end_of_binlog(connection: Any) -> Place:
         old = "MariaDB" in version or version.startswith(("5.", "8.0", "8.1."))
         cursor.execute("SHOW MASTER STATUS" if old else "SHOW BINARY LOG STATUS")
         file, offset, *_ = cursor.fetchone()
-        return Place(file, offset)
+        return Place(file, int(offset))
 
 
 def events_since(connection: Any, place: Place) -> Iterator[RawEvent]:
