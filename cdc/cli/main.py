@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from cdc import __version__
-from cdc.cli.screen import LogOptions, print_error, say_error
+from cdc.cli.screen import LogOptions, print_error, say_error, stdout_is_gone
 from cdc.model.errors import CdcError, FatalError, MissingExtra
 from cdc.observe.logs import configure, redact
 
@@ -103,8 +103,8 @@ def run(arguments: list[str]) -> int:
         print_error(error)
         _traceback(arguments)
         return error.exit_status
-    except SystemExit as left:  # click's own way out of a broken pipe
-        return _stdout_is_gone() if isinstance(left.__context__, BrokenPipeError) else int(left.code or 0)
+    except (SystemExit, BrokenPipeError) as left:  # click makes the former of the latter
+        return _without_reader(left)
     except Exception as error:  # noqa: BLE001 - the last line of defence: people get a line, not a traceback
         return _unexpected(error, arguments)
     return result if isinstance(result, int) else 0
@@ -128,10 +128,12 @@ def _traceback(arguments: Sequence[str]) -> None:
         click.echo(redact(traceback.format_exc()), err=True)
 
 
-def _stdout_is_gone() -> int:
+def _without_reader(left: SystemExit | BrokenPipeError) -> int:
     """Who read our output has enough (`cdc status | head -1`): not an error, and Python must not flush into it at its end."""
-    sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
-    return 0
+    if stdout_is_gone():
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
+        return 0
+    return left.code if isinstance(left, SystemExit) and isinstance(left.code, int) else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What commands write: people's text on a terminal or in a pipe, one JSON document for machines, errors on stderr."""
 
 import os
+import select
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ class LogOptions:
 def coloured(stream: Any) -> bool:
     """https://no-color.org"""
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def stdout_is_gone() -> bool:
+    """Whether stdout is a pipe whose reader has closed it."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file, as in tests, or closed
+        return False
+    poll = select.poll()
+    poll.register(number, 0)  # POLLERR comes unasked
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def console() -> "Console":

@@ -1,12 +1,12 @@
 """`cdc tail`: change events on stdout, one JSON document a line."""
 
 import secrets
-import select
 import sys
 from collections.abc import Iterator, Mapping
 
 import click
 
+from cdc.cli.screen import stdout_is_gone
 from cdc.model.checkpoint import Progress
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, UsageError
@@ -99,13 +99,11 @@ def _binlog(parts: Parts, start: str, to: FilePosition | None) -> Iterator[bytes
 
 def _write(values: Iterator[bytes | None], limit: int | None) -> None:
     out = sys.stdout.buffer
-    hangup = select.poll()
-    hangup.register(sys.stdout.fileno(), 0)  # POLLERR comes unasked, when the pipe's reader has gone
     written = 0
     for value in values:
         if value is None:
             out.flush()
-            if hangup.poll(0):
+            if stdout_is_gone():
                 return
             continue
         out.write(value + b"\n")
