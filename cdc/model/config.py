@@ -166,7 +166,11 @@ class SourceConfig(_Section):
     @model_validator(mode="after")
     def _salted(self) -> "SourceConfig":
         if self.mask_columns and not (self.mask_salt and self.mask_salt.get_secret_value()):
-            raise ValueError("mask_columns needs mask_salt: without one a masked value can be guessed")
+            raise _impossible(
+                "mask_columns",
+                "mask_columns needs mask_salt: without one a masked value can be guessed",
+                "add mask_salt: ${CDC_MASK_SALT} to the source",
+            )
         return self
 
 
@@ -200,7 +204,7 @@ class QueueConfig(_Section):
         if not self.url.scheme.startswith("kafka"):
             for key in ("topic", "exactly_once", "properties"):
                 if getattr(self, key):
-                    raise ValueError(f"{key} is for Kafka queues only")
+                    raise _impossible(key, f"{key} is for Kafka queues only", "take it out, or use kafka://")
         return self
 
 
