@@ -220,7 +220,7 @@ class Applier:
         """The server would cut the connection of a statement beyond max_allowed_packet."""
         if len(texts) == 1 and size_bytes(texts[0]) > self._session.max_row_bytes:
             raise RowRefused(
-                f"table {table}, key {_shown_key(_key(table, rows[0]))}: the row is larger than the target's "
+                f"table {table}, key {_shown_key(table, _key(table, rows[0]))}: the row is larger than the target's "
                 f"max_allowed_packet ({self._session.max_row_bytes} bytes are left for a row)",
                 hint="raise max_allowed_packet at the target, up to 1 GB",
             )
@@ -232,7 +232,7 @@ def _sorted_by_image(table: TargetTable, batch: TableBatch) -> tuple[list[Row], 
     for row in batch.inserts:
         if len(row) != size:
             raise RowRefused(
-                f"table {table}, key {_shown_key(_key(table, row))}: a row to insert came without all of its columns",
+                f"table {table}, key {_shown_key(table, _key(table, row))}: a row to insert came without all of its columns",
                 hint="set binlog_row_image=FULL at the source",
             )
     whole = [row for row in batch.updates if len(row) == size]
@@ -264,12 +264,12 @@ def _key(table: TargetTable, row: Row) -> Key:
 
 def _missing(table: TargetTable, key: Key) -> RowRefused:
     return RowRefused(
-        f"table {table} has no row with the key {_shown_key(key)} to update",
+        f"table {table} has no row with the key {_shown_key(table, key)} to update",
         hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes an update for an insert",
     )
 
 
-def _shown_key(key: Key) -> str:
+def _shown_key(table: TargetTable, key: Key) -> str:
     """Keys are named in errors, on one line, and cut where they are long."""
-    text = shown(", ".join(map(str, key)))
+    text = shown(", ".join(f"{name}={value}" for name, value in zip(table.plan.key, key, strict=False)))
     return text if len(text) <= 200 else f"{text[:200]}…"

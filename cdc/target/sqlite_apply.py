@@ -164,7 +164,7 @@ class Applier:
             (key for key, values in zip(keys, stored, strict=True) if not self._is_there(table, values)), None
         )
         return RowRefused(
-            f"table {table} has no row with the key {_shown_key(missing or ())} to update",
+            f"table {table} has no row with the key {_shown_key(table, missing or ())} to update",
             hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes an update for an insert",
         )
 
@@ -221,7 +221,7 @@ def _check_collations(connection: sqlite3.Connection, plan: TablePlan) -> None:
             )
 
 
-def _shown_key(key: Key) -> str:
+def _shown_key(table: TargetTable, key: Key) -> str:
     """Keys are named in errors, on one line, and cut where they are long."""
-    text = shown(", ".join(map(str, key)))
+    text = shown(", ".join(f"{name}={value}" for name, value in zip(table.plan.key, key, strict=False)))
     return text if len(text) <= 200 else f"{text[:200]}…"
