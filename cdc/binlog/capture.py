@@ -14,10 +14,11 @@ _MOST_KEPT = 2000  # a map's id is part of its body: a server that opens tables 
 
 
 class CapturedTable(NamedTuple):
-    """A table version: its map and what leaves of it."""
+    """A table version: its map, what leaves of it, and the name of that."""
 
     map: TableMap
     projection: Projection
+    fingerprint: str
 
 
 class Capture:
@@ -39,7 +40,8 @@ class Capture:
         captured = None
         if self.filter(db, table):
             table_map = self._decoder.table_map(memoryview(key))
-            captured = CapturedTable(table_map, self._projection(table_map.schema))
+            projection = self._projection(table_map.schema)
+            captured = CapturedTable(table_map, projection, projection.schema.fingerprint())
         if len(self._known) >= _MOST_KEPT:
             self._known.clear()
         self._known[key] = captured
@@ -55,12 +57,10 @@ class Capture:
 
     def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
         """The table's schema where this stream has not shown it before."""
-        schema = table.projection.schema
-        fingerprint = schema.fingerprint()
-        if fingerprint in self._shown:
+        if table.fingerprint in self._shown:
             return ()
-        self._shown.add(fingerprint)
-        return (schema,)
+        self._shown.add(table.fingerprint)
+        return (table.projection.schema,)
 
     def in_database(self, db: str) -> bool:
         """Whether tables of the database may be captured, whatever their names."""
