@@ -245,6 +245,18 @@ def test_tokens_grow_over_a_loss_of_everything(place: Place) -> None:
     assert taken(coordination.acquire("reader", "b", LONG, floor=lease.token)).token > lease.token
 
 
+def test_a_token_that_was_given_twice_does_not_make_two_holders(place: Place) -> None:
+    """After a loss, and without a floor, the counter begins again: the owner tells the two apart."""
+    coordination = place.open()
+    lost = taken(coordination.acquire("reader", "a", LONG))
+    place.forget()
+    lease = taken(coordination.acquire("reader", "b", LONG))
+    assert lease.token == lost.token
+    assert coordination.renew(lost, LONG) is None
+    coordination.release(lost)
+    assert coordination.holders()["reader"].owner == "b"
+
+
 def test_threads_never_hold_a_lease_together(place: Place) -> None:
     """Eight owners, each with a connection of its own, take and release as fast as they can."""
     together, most, tokens = 0, 0, []
