@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +14,7 @@ from cdc.binlog.decoder import load
 from tests.fixtures.servers import Database
 from tests.support.value_oracle import Oracle, base64
 
-_rounds = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+_rounds = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_float_is_the_shortest_number_of_its_32_bits(oracle: Oracle, values: l
         """The fewest digits, from 6 up, that still name these 32 bits."""
         raw = struct.pack("<f", float(number))
         tries = (float(f"{float(number):.{digits}g}") for digits in range(6, 10))
-        return next(shorter for shorter in tries if abs(shorter) < 3.5e38 and struct.pack("<f", shorter) == raw)
+        return next(shorter for shorter in tries if struct.pack("<f", shorter) == raw)
 
     oracle.compare("FLOAT", edges + values, select="CAST(v AS DOUBLE)", render=stored)
 
@@ -316,11 +316,7 @@ def test_json_at_its_deepest(oracle: Oracle) -> None:
 
 
 def _is_mysql(oracle: Oracle) -> bool:
-    return "mysql" in oracle.flavor
-
-
-class SqlInJson(NamedTuple):
-    expression: str
+    return oracle.flavor == "mysql"
 
 
 SQL_IN_JSON = [

@@ -39,7 +39,7 @@ def float32(data: bytes, start: int) -> tuple[Value, int]:
     _must_be_finite(value)
     for digits in (6, 7, 8):
         shorter = float(f"{value:.{digits}g}")
-        if abs(shorter) <= _FLOAT32_MAX and _pack_float32(shorter) == raw:
+        if _pack_float32(shorter) == raw:
             return shorter, start + 4
     return float(f"{value:.9g}"), start + 4
 
@@ -47,7 +47,6 @@ def float32(data: bytes, start: int) -> tuple[Value, int]:
 _float32 = struct.Struct("<f")
 _pack_float32 = _float32.pack
 _unpack_float32 = _float32.unpack
-_FLOAT32_MAX = 3.4028234663852886e38
 
 
 def float64(data: bytes, start: int) -> tuple[Value, int]:
