@@ -294,7 +294,7 @@ class MemoryTarget:
         return {}
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
-        return self._letters()[:limit]
+        return tuple(self._letters()[:limit])
 
     def dead_letter_count(self) -> int:
         return len(self._letters())

@@ -16,7 +16,11 @@ from cdc.model.schema import TableSchema
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
-    """A dead letter as it lies in the store; `id` is the store's, ascending in the order they were parked."""
+    """A dead letter as it lies in the store; `id` is the store's, ascending in the order they were parked.
+
+    `key` is the key for people (a JSON array). `parse(key_json, value)` gives the change event back: `value` is the message
+    as it came, `key_json` an object of the key's values in key order, its names being of no account.
+    """
 
     id: int
     lane: str
