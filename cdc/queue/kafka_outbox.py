@@ -1,0 +1,105 @@
+"""One librdkafka producer: messages in, confirmations counted by batch, and nothing more once one has failed."""
+
+import time
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Report
+
+from cdc.model.config import ConnectorConfig
+from cdc.model.errors import CdcError, QueueUnavailable
+from cdc.queue.kafka_client import ANSWER_SECONDS, BATCH_OVERHEAD_BYTES, Ear, explained, settings
+
+_POLL_SECONDS: Final = 0.1
+
+
+class Batch:
+    """Messages that are confirmed together: how many are still out, and what went wrong first."""
+
+    __slots__ = ("error", "failed", "outstanding", "size_bytes")
+
+    def __init__(self) -> None:
+        self.outstanding = 0
+        self.size_bytes = 0
+        self.error: KafkaError | None = None
+        self.failed: tuple[str, int] = ("", 0)
+
+    def delivered(self, error: KafkaError | None, report: Report) -> None:
+        self.outstanding -= 1
+        if error is not None and self.error is None:
+            self.error = error
+            self.failed = (f"{report.topic()}/{report.partition()}", len(report.value() or b""))
+
+
+class Outbox:
+    """Raises QueueUnavailable, QueueRefused and Fenced; what it raised once is for its owner to remember."""
+
+    def __init__(self, config: ConnectorConfig, fixed: dict[str, Any]) -> None:
+        self._config = config
+        self._ear = Ear()
+        own = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "message.max.bytes": config.queue.max_message_bytes + BATCH_OVERHEAD_BYTES,
+            **fixed,
+        }
+        tunable = {
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            # A message that is not confirmed by then has failed, and with it the run.
+            "message.timeout.ms": int(ANSWER_SECONDS * 1000),
+            "queue.buffering.max.kbytes": max(64 * 1024, 2 * config.queue.max_message_bytes // 1024),
+        }
+        self._producer: Producer | None = Producer(settings(config, self._ear, own, tunable))
+
+    @property
+    def driver(self) -> Producer:
+        if self._producer is None:
+            raise QueueUnavailable("the producer is closed", hint="open another one")
+        return self._producer
+
+    def send(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        """Hands a message to librdkafka; waits while its queue is full."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                self.driver.produce(topic, value, key, partition, on_delivery=batch.delivered)
+            except BufferError as error:
+                self.poll(_POLL_SECONDS)
+                self.check(batch)
+                if time.monotonic() > deadline:
+                    raise QueueUnavailable(
+                        f"Kafka at {self._config.queue.url} takes nothing", hint="it is tried again"
+                    ) from error
+                continue
+            except KafkaException as error:
+                raise self.failure(error.args[0], f"{topic}/{partition}", len(value or b"")) from error
+            batch.outstanding += 1
+            batch.size_bytes += len(value or b"")
+            return
+
+    def poll(self, seconds: float) -> None:
+        """Lets confirmations in; waits up to `seconds` for the first."""
+        self.driver.poll(seconds)
+
+    def check(self, batch: Batch) -> None:
+        if batch.error is not None:
+            raise self.failure(batch.error, *batch.failed)
+
+    def until_confirmed(self, batch: Batch) -> None:
+        """Returns when all of the batch are confirmed. message.timeout.ms bounds it."""
+        while batch.outstanding:
+            self.poll(_POLL_SECONDS)
+            self.check(batch)
+        self.check(batch)
+
+    def failure(self, error: KafkaError, lane: str = "", size: int = 0) -> CdcError:
+        return explained(self._config, error, self._ear, what="publishing", lane=lane, size=size)
+
+    def discard(self) -> None:
+        """Ends it at once: what is not confirmed is not sent any more. May be called twice."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge(in_queue=True, in_flight=True, blocking=False)
+            # The reports of what was purged hold references to their batches.
+            producer.poll(0)

@@ -1,0 +1,80 @@
+"""What a reader's run at Kafka does the same way with and without transactions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint
+from cdc.model.config import ConnectorConfig
+from cdc.model.schema import TableSchema
+from cdc.queue.breakage import Guard, fenced
+from cdc.queue.kafka_checkpoint import key_of, load
+from cdc.queue.kafka_outbox import Batch, Outbox
+from cdc.queue.kafka_topics import Topics
+from cdc.queue.layout import checkpoint_topic, partition_of, schemas_topic
+
+
+class KafkaRun:
+    """Places of lanes, records of each kind, and the checkpoints found at the start."""
+
+    def __init__(self, config: ConnectorConfig, topics: Topics) -> None:
+        self._config = config
+        self._topics = topics
+        self._places: dict[str, tuple[str, int]] = {}
+        self._outbox: Outbox | None = None
+        self._token = 0
+        self._older_keys: tuple[bytes, ...] = ()
+        self._confirmed: Checkpoint | None = None
+        self._guard = Guard()
+
+    def _begin(self, outbox: dict[str, Any]) -> None:
+        self._outbox = Outbox(self._config, outbox)
+
+    @property
+    def _out(self) -> Outbox:
+        # The guard lets nobody in before `open` made it.
+        assert self._outbox is not None  # noqa: S101
+        return self._outbox
+
+    def _load(self, token: int) -> Checkpoint | None:
+        """The stored checkpoint; raises Fenced where its token is not below `token`."""
+        stored = load(self._config)
+        if stored.token >= token:
+            raise fenced(token, stored.token)
+        self._token = token
+        self._older_keys = stored.keys
+        return stored.checkpoint
+
+    def _send_messages(self, batch: Batch, messages: Sequence[Message]) -> None:
+        send, places = self._out.send, self._places
+        for lane, key, value in messages:
+            topic, partition = places.get(lane) or self._place(lane)
+            send(batch, topic, partition, key, value)
+
+    def _place(self, lane: str) -> tuple[str, int]:
+        place = partition_of(self._config, lane)
+        self._topics.ensure_lanes(place[0])
+        self._places[lane] = place
+        return place
+
+    def _send_schemas(self, batch: Batch, schemas: Sequence[TableSchema]) -> None:
+        topic = schemas_topic(self._config)
+        for schema in schemas:
+            self._out.send(batch, topic, 0, schema.fingerprint().encode(), schema.to_json())
+
+    def _send_checkpoint(self, batch: Batch, checkpoint: Checkpoint) -> None:
+        self._out.send(batch, checkpoint_topic(self._config), 0, key_of(self._token), checkpoint.to_json())
+
+    def _remove_older(self, batch: Batch) -> None:
+        older, self._older_keys = self._older_keys, ()
+        for key in older:
+            self._out.send(batch, checkpoint_topic(self._config), 0, key, None)
+
+    @property
+    def confirmed(self) -> Checkpoint | None:
+        return self._confirmed
+
+    def close(self) -> None:
+        self._guard.closed()
+        if self._outbox is not None:
+            self._outbox.discard()
