@@ -1,6 +1,6 @@
 """What all adapters say of one and the same trouble, and the rule that a broken producer stays broken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from cdc.model.change import Message
@@ -8,9 +8,13 @@ from cdc.model.errors import CdcError, Fenced, QueueRefused, QueueUnavailable
 
 
 class Guard:
-    """`with guard:` around each call of a producer: an error that leaves it is raised again by every later call."""
+    """`with guard:` around each call of a producer: an error that leaves it is raised again by every later call.
 
-    def __init__(self) -> None:
+    `on_break` is called once, with the first error.
+    """
+
+    def __init__(self, on_break: Callable[[], None] | None = None) -> None:
+        self._on_break = on_break
         self.error: CdcError | None = QueueUnavailable("the producer is not open", hint="call open(token) first, once")
 
     def opening(self) -> None:
@@ -24,11 +28,13 @@ class Guard:
             raise self.error.with_traceback(None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if isinstance(error, CdcError):
-            self.error = error
-        elif error is not None:
-            # A KeyboardInterrupt in the middle of a call leaves open how much of it arrived.
-            self.error = QueueUnavailable("the producer was interrupted", hint="open another one")
+        if error is None:
+            return
+        if self._on_break is not None and self.error is None:
+            self._on_break()
+        # A KeyboardInterrupt in the middle of a call leaves open how much of it arrived.
+        interrupted = QueueUnavailable("the producer was interrupted", hint="open another one")
+        self.error = error if isinstance(error, CdcError) else interrupted
 
 
 def check_sizes(messages: Sequence[Message], max_message_bytes: int) -> None:

@@ -91,7 +91,7 @@ class _Ends:
                 if meaning(error.args[0]) == "missing":
                     return 0, 0
                 raise explained(self._config, error.args[0], self._ear, what=f"ends of lane {lane}") from error
-        return found or (0, 0)
+        return found
 
     def close(self) -> None:
         with self._lock:

@@ -22,7 +22,25 @@ BATCH_OVERHEAD_BYTES: Final = 64 * 1024
 """What the record batch adds to a value: key, headers, framing."""
 
 OURS: Final = frozenset(
-    ["bootstrap.servers", "acks", "request.required.acks", "enable.idempotence", "enable.gapless.guarantee", "transactional.id", "group.id", "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.offset.reset", "isolation.level", "enable.partition.eof", "message.max.bytes", "delivery.report.only.error"]
+    (
+        "acks",
+        "auto.commit.enable",
+        "auto.offset.reset",
+        "bootstrap.servers",
+        "delivery.report.only.error",
+        "delivery.timeout.ms",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.gapless.guarantee",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "isolation.level",
+        "message.max.bytes",
+        "message.timeout.ms",
+        "request.required.acks",
+        "transactional.id",
+    )
 )
 """On these the guarantees rest: queue.properties cannot change them."""
 
@@ -99,6 +117,8 @@ def settings(config: ConnectorConfig, ear: Ear, fixed: dict[str, Any], tunable: 
         "client.id": f"lockstep-{config.name}",
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 2000,
+        # Errors; what is said of our own choice of settings, and of every reconnect, is noise.
+        "log_level": 3,
         **_security(config),
         **tunable,
         **properties,

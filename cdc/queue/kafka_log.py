@@ -2,24 +2,25 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Message as Record
 
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import QueueUnavailable
-from cdc.queue.kafka_client import ANSWER_SECONDS, Ear, asking, explained, meaning, settings
+from cdc.queue.kafka_client import ANSWER_SECONDS, Ear, asking, explained, settings
 
 _PAGE: Final = 500
 
-READER = {
+READER: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
     "isolation.level": "read_committed",
 }
-TUNABLE = {"allow.auto.create.topics": False, "check.crcs": True}
+TUNABLE: Final = {"allow.auto.create.topics": False, "check.crcs": True}
 
 
 class KeyedLog:
@@ -35,65 +36,80 @@ class KeyedLog:
         self._lock = threading.Lock()
         self._consumer: Consumer | None = None
         self._values: dict[bytes, bytes] = {}
-        self._next = OFFSET_BEGINNING
+        self._next = 0
 
     def latest(self) -> Mapping[bytes, bytes]:
         """The values by key, as of now. Raises QueueUnavailable and QueueRefused."""
-        with self._lock, asking(self._config, self._ear, f"reading {self._topic}"):
+        with self._lock, asking(self._config, self._ear, self._what):
             if self._consumer is None:
                 self._consumer = self._connected()
-            self._consumer.assign([TopicPartition(self._topic, 0, self._next)])
-            try:
-                self._read_to_end(self._consumer)
-            finally:
-                self._consumer.unassign()
+            if self._exists(self._consumer):
+                self._read_on(self._consumer)
+            else:
+                self._begin_again(0)
             return dict(self._values)
 
+    @property
+    def _what(self) -> str:
+        return f"reading {self._topic}"
+
     def _connected(self) -> Consumer:
-        # librdkafka wants a group's name even where no group is used.
-        fixed = {**READER, "group.id": f"{self._config.name}.log", "enable.partition.eof": True}
+        # librdkafka wants a group's name even where no group is used. It tells the end of an idle topic after one fetch.
+        fixed = {
+            **READER,
+            "group.id": f"{self._config.name}.log",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
+        }
         return Consumer(settings(self._config, self._ear, fixed, TUNABLE))
 
-    def _read_to_end(self, consumer: Consumer) -> None:
+    def _exists(self, consumer: Consumer) -> bool:
+        # Told by the list of all topics: a broker that just does not know this one yet must not look like an empty topic.
+        return self._topic in consumer.list_topics(timeout=ANSWER_SECONDS).topics
+
+    def _read_on(self, consumer: Consumer) -> None:
+        place = TopicPartition(self._topic, 0)
+        low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
+        if self._next > high:
+            # The topic was made anew since we last read it.
+            self._begin_again(low)
+        self._next = max(self._next, low)
+        if self._next == high:
+            return
+        consumer.assign([TopicPartition(self._topic, 0, self._next)])
+        try:
+            for record in self._to_end(consumer):
+                self._take(record)
+        finally:
+            consumer.unassign()
+
+    def _to_end(self, consumer: Consumer) -> Iterator[Record]:
+        """Records up to the end. (With a Kafka transaction under way, its end is before the high watermark.)"""
         deadline = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < deadline:
             first = consumer.poll(0.1)
-            for message in [first, *consumer.consume(_PAGE, 0)] if first is not None else ():
-                error = message.error()
+            for record in () if first is None else (first, *consumer.consume(_PAGE, 0)):
+                error = record.error()
                 if error is None:
-                    self._take(message.key() or b"", message.value(), message.offset() or 0)
+                    yield record
                     deadline = time.monotonic() + ANSWER_SECONDS
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return
-                elif meaning(error) == "missing":
-                    self._forget()
-                    return
-                elif meaning(error) == "gap":
-                    # The topic was made anew since we last read it.
-                    self._forget()
-                    consumer.assign([TopicPartition(self._topic, 0, self._next)])
-                    break
                 else:
-                    raise explained(self._config, error, self._ear, what=f"reading {self._topic}")
-            if self._ear.down:
-                break
-        heard = self._ear.heard
-        if heard is not None:
-            raise explained(self._config, heard, self._ear, what=f"reading {self._topic}")
-        raise QueueUnavailable(
-            f"Kafka at {self._config.queue.url}, reading {self._topic}: no answer", hint="it is tried again"
-        )
+                    raise explained(self._config, error, self._ear, what=self._what)
+        raise QueueUnavailable(f"Kafka at {self._config.queue.url}, {self._what}: no answer", hint="it is tried again")
 
-    def _take(self, key: bytes, value: bytes | None, offset: int) -> None:
-        self._next = offset + 1
+    def _take(self, record: Record) -> None:
+        key, value = record.key() or b"", record.value()
+        self._next = (record.offset() or 0) + 1
         if value is None:
             self._values.pop(key, None)
         else:
             self._values[key] = value
 
-    def _forget(self) -> None:
+    def _begin_again(self, offset: int) -> None:
         self._values.clear()
-        self._next = OFFSET_BEGINNING
+        self._next = offset
 
     def close(self) -> None:
         with self._lock:

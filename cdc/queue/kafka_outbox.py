@@ -16,9 +16,10 @@ _POLL_SECONDS: Final = 0.1
 class Batch:
     """Messages that are confirmed together: how many are still out, and what went wrong first."""
 
-    __slots__ = ("error", "failed", "outstanding", "size_bytes")
+    __slots__ = ("_outbox", "error", "failed", "outstanding", "size_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: "Outbox") -> None:
+        self._outbox = outbox
         self.outstanding = 0
         self.size_bytes = 0
         self.error: KafkaError | None = None
@@ -26,13 +27,19 @@ class Batch:
 
     def delivered(self, error: KafkaError | None, report: Report) -> None:
         self.outstanding -= 1
+        self._outbox.outstanding -= 1
         if error is not None and self.error is None:
             self.error = error
             self.failed = (f"{report.topic()}/{report.partition()}", len(report.value() or b""))
 
 
 class Outbox:
-    """Raises QueueUnavailable, QueueRefused and Fenced; what it raised once is for its owner to remember."""
+    """Raises QueueUnavailable, QueueRefused and Fenced; what it raised once is for its owner to remember, who then calls
+    `discard`.
+
+    In librdkafka messages never time out (message.timeout.ms 0): its gapless guarantee does not cover those that do, and a
+    later message might overtake one that is lost. Instead, when nothing was confirmed for ANSWER_SECONDS, all are discarded.
+    """
 
     def __init__(self, config: ConnectorConfig, fixed: dict[str, Any]) -> None:
         self._config = config
@@ -40,17 +47,18 @@ class Outbox:
         own = {
             "acks": "all",
             "enable.idempotence": True,
+            "message.timeout.ms": 0,
             "message.max.bytes": config.queue.max_message_bytes + BATCH_OVERHEAD_BYTES,
             **fixed,
         }
         tunable = {
             "linger.ms": 5,
             "compression.type": "lz4",
-            # A message that is not confirmed by then has failed, and with it the run.
-            "message.timeout.ms": int(ANSWER_SECONDS * 1000),
             "queue.buffering.max.kbytes": max(64 * 1024, 2 * config.queue.max_message_bytes // 1024),
         }
         self._producer: Producer | None = Producer(settings(config, self._ear, own, tunable))
+        self._heard_at = time.monotonic()
+        self.outstanding = 0
 
     @property
     def driver(self) -> Producer:
@@ -58,36 +66,49 @@ class Outbox:
             raise QueueUnavailable("the producer is closed", hint="open another one")
         return self._producer
 
+    def batch(self) -> Batch:
+        return Batch(self)
+
     def send(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Hands a message to librdkafka; waits while its queue is full."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                self.driver.produce(topic, value, key, partition, on_delivery=batch.delivered)
-            except BufferError as error:
-                self.poll(_POLL_SECONDS)
-                self.check(batch)
-                if time.monotonic() > deadline:
-                    raise QueueUnavailable(
-                        f"Kafka at {self._config.queue.url} takes nothing", hint="it is tried again"
-                    ) from error
-                continue
-            except KafkaException as error:
-                raise self.failure(error.args[0], f"{topic}/{partition}", len(value or b"")) from error
-            batch.outstanding += 1
-            batch.size_bytes += len(value or b"")
-            return
+        if not self.outstanding:
+            self._heard_at = time.monotonic()
+        while not self._taken(batch, topic, partition, key, value):
+            self.poll(_POLL_SECONDS)
+            self.check(batch)
+        batch.outstanding += 1
+        self.outstanding += 1
+        batch.size_bytes += len(value or b"")
+
+    def _taken(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> bool:
+        try:
+            self.driver.produce(topic, value, key, partition, on_delivery=batch.delivered)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise self.failure(error.args[0], f"{topic}/{partition}", len(value or b"")) from error
+        return True
 
     def poll(self, seconds: float) -> None:
-        """Lets confirmations in; waits up to `seconds` for the first."""
-        self.driver.poll(seconds)
+        """Lets confirmations in; waits up to `seconds` for the first. Raises QueueUnavailable when none came for too long."""
+        before = self.outstanding
+        try:
+            self.driver.poll(seconds)
+        except KafkaException as error:
+            raise self.failure(error.args[0]) from error
+        now = time.monotonic()
+        if self.outstanding != before or not self.outstanding:
+            self._heard_at = now
+        elif now - self._heard_at > ANSWER_SECONDS:
+            heard = self._ear.heard or KafkaError(KafkaError._TIMED_OUT, "no message was confirmed in time")
+            raise self.failure(heard)
 
     def check(self, batch: Batch) -> None:
         if batch.error is not None:
             raise self.failure(batch.error, *batch.failed)
 
     def until_confirmed(self, batch: Batch) -> None:
-        """Returns when all of the batch are confirmed. message.timeout.ms bounds it."""
+        """Returns when all of the batch are confirmed."""
         while batch.outstanding:
             self.poll(_POLL_SECONDS)
             self.check(batch)
@@ -101,5 +122,3 @@ class Outbox:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge(in_queue=True, in_flight=True, blocking=False)
-            # The reports of what was purged hold references to their batches.
-            producer.poll(0)

@@ -55,10 +55,10 @@ class KafkaProducer(KafkaRun):
         with self._guard:
             check_sizes(messages, self._config.queue.max_message_bytes)
             if schemas:
-                described = Batch()
+                described = self._out.batch()
                 self._send_schemas(described, schemas)
                 self._out.until_confirmed(described)
-            batch = Batch()
+            batch = self._out.batch()
             self._unconfirmed.append((batch, checkpoint))
             self._send_messages(batch, messages)
             self._settle(0.0)
@@ -79,10 +79,10 @@ class KafkaProducer(KafkaRun):
         now = time.monotonic()
         if self._due is not None and (at_once or now - self._stored_at >= CHECKPOINT_SECONDS):
             self._stored_at = now
-            batch = Batch()
+            batch = self._out.batch()
             self._storing.append((batch, self._due))
             self._send_checkpoint(batch, self._due)
             self._due = None
         while self._storing and not self._storing[0][0].outstanding:
             self._confirmed = self._storing.popleft()[1]
-            self._remove_older(Batch())
+            self._remove_older(self._out.batch())

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Delivery
 
 from cdc.model.config import ConnectorConfig
 from cdc.queue.entry_id import gap
-from cdc.queue.kafka_client import Ear, asking, explained, meaning, settings
+from cdc.queue.kafka_client import ANSWER_SECONDS, Ear, asking, explained, meaning, settings
 from cdc.queue.kafka_log import READER, TUNABLE
 from cdc.queue.layout import partition_of
 from cdc.queue.port import Received
@@ -36,7 +36,8 @@ class KafkaReader:
         self._sink = sink
         self._lane = lane
         self._topic, self._partition = partition_of(config, lane)
-        self._begin = int(after) if after else OFFSET_BEGINNING
+        self._after = after
+        self._begin = int(after or 0)
         self._ear = Ear()
         self._consumer: Consumer | None = None
         self._held: deque[Delivery] = deque()
@@ -57,6 +58,10 @@ class KafkaReader:
 
     def _fetch(self, max_messages: int, wait_seconds: float) -> None:
         consumer = self._connected()
+        if consumer is None:
+            # Nobody has published to it yet.
+            time.sleep(min(wait_seconds, MISSING_SECONDS))
+            return
         most = min(max_messages, _MOST_AT_ONCE)
         # consume() waits until it has them all: so what is there, or else the first that comes and what is there then.
         found = consumer.consume(most, 0)
@@ -85,41 +90,67 @@ class KafkaReader:
     def _trouble(self, delivery: Delivery) -> None:
         error = delivery.error()
         assert error is not None  # noqa: S101
-        match meaning(error):
-            case "gap":
-                raise gap(self._lane, "" if self._begin < 0 else str(self._begin), error.str())
-            case "missing":
-                # Nobody has published to it yet. librdkafka would look again after minutes only.
-                self._drop()
-                time.sleep(MISSING_SECONDS)
-            case _:
-                raise explained(self._config, error, self._ear, what=f"reading lane {self._lane}")
+        if meaning(error) == "gap":
+            raise gap(self._lane, self._after, error.str())
+        raise explained(self._config, error, self._ear, what=f"reading lane {self._lane}")
 
     def _check_reachable(self) -> None:
         if self._ear.down and self._ear.heard is not None:
             raise explained(self._config, self._ear.heard, self._ear, what=f"reading lane {self._lane}")
 
-    def _connected(self) -> Consumer:
-        if self._consumer is None:
-            largest = self._config.queue.max_message_bytes
-            fixed = {
-                **READER,
-                "group.id": f"{self._config.name}.{self._sink or 'tail'}",
-                # What is fetched ahead, for each lane: a sink with several stays small.
-                "queued.max.messages.kbytes": _FETCH_KB,
-                "max.partition.fetch.bytes": _FETCH_KB * 1024,
-                "fetch.max.bytes": _FETCH_KB * 1024,
-                "message.max.bytes": _FETCH_KB * 1024,
-                "receive.message.max.bytes": max(100_000_000, largest * 2),
-                "on_commit": _committed,
-            }
-            # Full, librdkafka pauses a whole second by default.
-            tunable = {**TUNABLE, "fetch.queue.backoff.ms": 10}
-            self._consumer = Consumer(settings(self._config, self._ear, fixed, tunable))
-            self._consumer.assign([TopicPartition(self._topic, self._partition, self._begin)])
-        return self._consumer
+    def _connected(self) -> Consumer | None:
+        """None where the lane does not exist (yet)."""
+        if self._consumer is not None:
+            return self._consumer
+        consumer = self._new_consumer()
+        try:
+            begin = self._checked_begin(consumer)
+        except BaseException:
+            consumer.close()
+            raise
+        if begin is None:
+            consumer.close()
+            return None
+        self._begin = begin
+        consumer.assign([TopicPartition(self._topic, self._partition, begin)])
+        self._consumer = consumer
+        return consumer
+
+    def _checked_begin(self, consumer: Consumer) -> int | None:
+        """The offset to begin at; raises Gap where it is not there. None where the lane does not exist."""
+        place = TopicPartition(self._topic, self._partition)
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS, cached=False)
+        except KafkaException as error:
+            if meaning(error.args[0]) == "missing":
+                return None
+            raise
+        if not self._after:
+            # Where older messages have expired the sink's counts tell.
+            return low
+        if not low <= self._begin <= high:
+            raise gap(self._lane, self._after, f"the topic has {low} to {high}")
+        return self._begin
+
+    def _new_consumer(self) -> Consumer:
+        largest = self._config.queue.max_message_bytes
+        fixed = {
+            **READER,
+            "group.id": f"{self._config.name}.{self._sink or 'tail'}",
+            # What is fetched ahead, for each lane: a sink with several stays small.
+            "queued.max.messages.kbytes": _FETCH_KB,
+            "max.partition.fetch.bytes": _FETCH_KB * 1024,
+            "fetch.max.bytes": _FETCH_KB * 1024,
+            "message.max.bytes": _FETCH_KB * 1024,
+            "receive.message.max.bytes": max(100_000_000, largest * 2),
+            "on_commit": _committed,
+        }
+        # Full, librdkafka pauses a whole second by default.
+        tunable = {**TUNABLE, "fetch.queue.backoff.ms": 10}
+        return Consumer(settings(self._config, self._ear, fixed, tunable))
 
     def ack(self, offset: str) -> None:
+        self._after = offset
         self._begin = self._unsent_ack = int(offset)
         self._send_ack_if_due()
 

@@ -25,7 +25,7 @@ class KafkaRun:
         self._token = 0
         self._older_keys: tuple[bytes, ...] = ()
         self._confirmed: Checkpoint | None = None
-        self._guard = Guard()
+        self._guard = Guard(on_break=self._discard)
 
     def _begin(self, outbox: dict[str, Any]) -> None:
         self._outbox = Outbox(self._config, outbox)
@@ -76,5 +76,8 @@ class KafkaRun:
 
     def close(self) -> None:
         self._guard.closed()
+        self._discard()
+
+    def _discard(self) -> None:
         if self._outbox is not None:
             self._outbox.discard()

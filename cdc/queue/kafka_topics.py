@@ -10,7 +10,12 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import QueueRefused, QueueUnavailable

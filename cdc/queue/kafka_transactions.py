@@ -13,7 +13,6 @@ from cdc.model.checkpoint import Checkpoint
 from cdc.model.schema import TableSchema
 from cdc.queue.breakage import check_sizes
 from cdc.queue.kafka_client import ANSWER_SECONDS
-from cdc.queue.kafka_outbox import Batch
 from cdc.queue.kafka_run import KafkaRun
 
 
@@ -24,7 +23,9 @@ class TransactionalProducer(KafkaRun):
             self._topics.ensure_own()
             # Looked at before too: a zombie must not fence the newer reader.
             self._load(token)
-            self._begin({"transactional.id": f"{self._config.name}-reader"})
+            # librdkafka wants messages to time out within their transaction; those then are part of none that is committed.
+            timeout = {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
+            self._begin({"transactional.id": f"{self._config.name}-reader", **timeout})
             self._call(self._out.driver.init_transactions, ANSWER_SECONDS)
             return self._load(token)
 
@@ -38,7 +39,7 @@ class TransactionalProducer(KafkaRun):
         with self._guard:
             check_sizes(messages, self._config.queue.max_message_bytes)
             driver = self._out.driver
-            batch = Batch()
+            batch = self._out.batch()
             self._call(driver.begin_transaction)
             self._send_schemas(batch, schemas)
             self._send_messages(batch, messages)
