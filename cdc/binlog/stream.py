@@ -7,11 +7,11 @@ that every error about an event carries.
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
-from cdc.binlog.connection import BinlogConnection
 from cdc.binlog.port import Item
 from cdc.binlog.transactions import Event, Transactions
 from cdc.model.checkpoint import SourcePoint
@@ -32,13 +32,22 @@ _DAMAGED_HINT = "look at the server's disk and at the network between; compare t
 _MOST_LEFT_OUT = 1 << 31
 
 
+class RawEvents(Protocol):
+    """What the stream needs of cdc.binlog.connection.BinlogConnection."""
+
+    @property
+    def closed(self) -> bool: ...
+    def event(self, wait_seconds: Callable[[], float]) -> memoryview | None: ...
+    def close(self) -> None: ...
+
+
 class BinlogStream:
     """cdc.binlog.port.Stream over one connection. `point`: where to begin. `offset`: where the dump begins in that file;
     what ends at or before `point` is passed over. `by_gtids`: the server passes over what it was told that we have."""
 
     def __init__(
         self,
-        connection: BinlogConnection,
+        connection: RawEvents,
         point: SourcePoint,
         transactions: Transactions,
         *,

@@ -215,30 +215,28 @@ _KINDS: dict[int, Kind] = {
 
 
 def error_code(error: BaseException) -> int:
-    """The server's or client library's error number; 0 where the error has none."""
-    code: Any = error.args[0] if error.args else 0
+    """The server's or the client library's error number; 0 where the error has none."""
+    code: Any = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
     return code if isinstance(code, int) else 0
 
 
 def classify(error: BaseException) -> Kind:
-    """What an error raised by PyMySQL (or by the socket below it) means."""
+    """What an error raised by PyMySQL (or by the socket or the certificate files below it) means."""
     if isinstance(getattr(error, "original_exception", error), ssl.SSLCertVerificationError):
         return Kind.REFUSED
-    code = error_code(error)
-    known = _KINDS.get(code)
-    if known is not None and isinstance(error, pymysql.err.MySQLError):
-        return known
     if isinstance(error, pymysql.err.MySQLError):
-        client_side = CR.CR_ERROR_FIRST <= code <= CR.CR_ERROR_LAST
-        return Kind.UNAVAILABLE if client_side or code == 0 else Kind.REFUSED
+        code = error_code(error)
+        client_side = code == 0 or CR.CR_ERROR_FIRST <= code <= CR.CR_ERROR_LAST
+        return _KINDS.get(code, Kind.UNAVAILABLE if client_side else Kind.REFUSED)
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | ssl.SSLError):
+        return Kind.REFUSED
     return Kind.UNAVAILABLE if isinstance(error, OSError | EOFError) else Kind.REFUSED
 
 
 def reason(error: BaseException) -> str:
     """The error in one line: the server's own words (of a ROW error they may hold values), and its number."""
     code = error_code(error)
+    if isinstance(error, pymysql.err.InterfaceError) and not code:
+        return "the connection is closed"
     words = " ".join(str(error.args[1] if code and len(error.args) > 1 else error).split())
-    text = words or (
-        "the connection is closed" if isinstance(error, pymysql.err.InterfaceError) else type(error).__name__
-    )
-    return f"{text} (error {code})" if code else text
+    return f"{words} (error {code})" if code else words or type(error).__name__

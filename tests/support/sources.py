@@ -1,0 +1,100 @@
+"""A source on a real server, and what its stream gives."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stream, Truncated
+from cdc.binlog.source import BinlogSource
+from cdc.model.change import Draft
+from cdc.model.config import SourceConfig, Url
+from tests.fixtures.servers import Database
+
+_server_ids = iter(range(71_001, 72_000))
+
+
+def open_source(database: Database, *tables: str, url: str | None = None, **settings: Any) -> BinlogSource:
+    """`tables`: patterns; without any, all of the database. Each source has a server_id of its own."""
+    config = SourceConfig(
+        url=Url(url or database.server.url),
+        **{
+            "server_id": next(_server_ids),
+            "tables": tables or (f"{database.dbname}.*",),
+            "heartbeat_seconds": 0.2,
+            **settings,
+        },
+    )
+    return BinlogSource(config, "test")
+
+
+def execute(database: Database, *statements: str) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@contextmanager
+def streaming(source: BinlogSource, start: str = "latest") -> Iterator[Stream]:
+    stream = source.stream(source.resolve(start))
+    try:
+        yield stream
+    finally:
+        stream.close()
+        source.close()
+
+
+def collect(stream: Stream, enough: Callable[[list[Item]], bool], seconds: float = 20) -> list[Item]:
+    """Items, Passed ones left out, until `enough` says so. The stream's errors come out as they are."""
+    found: list[Item] = []
+    deadline = time.monotonic() + seconds
+    for item in stream.items(lambda: 0.05):
+        if item is not None and not isinstance(item, Passed):
+            found.append(item)
+            if enough(found):
+                return found
+        assert time.monotonic() < deadline, f"{len(found)} items only: {found[-5:]}"
+    raise AssertionError("the stream ended")
+
+
+def drain(stream: Stream, seconds: float = 20) -> list[Item]:
+    """All items but Passed ones until the first idle heartbeat, or until the stream raises."""
+    found: list[Item] = []
+    deadline = time.monotonic() + seconds
+    for item in stream.items(lambda: 0.05):
+        if isinstance(item, Passed):
+            if item.idle:
+                break
+        elif item is not None:
+            found.append(item)
+        assert time.monotonic() < deadline, f"neither idle nor an error: {found[-5:]}"
+    return found
+
+
+def transactions(stream: Stream, count: int, seconds: float = 20) -> list[list[Item]]:
+    """The next `count` transactions with captured rows, each from Begin to End."""
+    items = collect(stream, lambda found: sum(isinstance(item, End) for item in found) >= count, seconds)
+    groups: list[list[Item]] = []
+    for item in items:
+        if isinstance(item, Begin):
+            groups.append([])
+        groups[-1].append(item)
+    return groups
+
+
+def drafts(items: list[Item]) -> list[Draft]:
+    return [draft for item in items if isinstance(item, Rows) for draft in item.drafts]
+
+
+def truncations(items: list[Item]) -> list[Truncated]:
+    return [item for item in items if isinstance(item, Truncated)]
+
+
+def idle(stream: Stream, seconds: float = 20) -> Passed:
+    """The first Passed that a heartbeat made."""
+    deadline = time.monotonic() + seconds
+    for item in stream.items(lambda: 0.05):
+        if isinstance(item, Passed) and item.idle:
+            return item
+        assert time.monotonic() < deadline, "no idle heartbeat"
+    raise AssertionError("the stream ended")
