@@ -387,7 +387,12 @@ def _copied_or_refused(writer: LaneWriter, place: Place, name: str, rows: int) -
         writer.rollback()
         assert not isinstance(refused, RowRefused)
         assert "\n" not in str(refused)
-        assert len(name.encode()) > 63 or not name.isascii()
+        held = (
+            name.isascii()
+            and len(name) <= 63
+            and (place.kind not in {"mysql", "mariadb"} or not set(name) & set("`\n"))
+        )
+        assert not held
         return
     writer.apply([updates({name: 1, "v": "u"}, schema=schema), deletes(0, schema=schema)])
     with pytest.raises(RowRefused):

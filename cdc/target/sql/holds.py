@@ -28,6 +28,7 @@ _MYSQL_BYTES: tuple[tuple[type[Any], int], ...] = (
     (mysql.BLOB, 2**16 - 1),
     (sa.Text, 2**16 - 1),
 )
+_BYTES = (sa.BINARY, sa.VARBINARY, mysql.TINYBLOB, mysql.BLOB, mysql.MEDIUMBLOB, mysql.LONGBLOB)
 
 
 def problem(dialect: SqlDialect, column: Column, target: Type) -> str | None:
@@ -127,7 +128,7 @@ def _digits(dialect: SqlDialect, target: Type) -> int:
 def _holds_bytes(column: Column, target: Type) -> bool:
     if isinstance(target, postgresql.BYTEA):
         return True
-    if not isinstance(target, sa.LargeBinary | sa.BINARY | sa.VARBINARY | mysql.BLOB):
+    if not isinstance(target, _BYTES):
         return False
     if isinstance(target, sa.BINARY) and not (column.type == "binary" and column.length == target.length):
         # BINARY(n) pads: only the same n gives the same bytes back.

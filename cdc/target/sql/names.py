@@ -83,7 +83,14 @@ def _problem(dialect: SqlDialect, name: str) -> str | None:
     length = in_bytes if dialect.name_unit == "bytes" else len(name)
     if dialect.max_name and length > dialect.max_name:
         return f"it has {length} {dialect.name_unit}, {dialect.max_name} are allowed"
-    if dialect.name == "mysql" and (name.endswith(" ") or any(ord(c) > 0xFFFF for c in name)):
+    return _mysql_problem(name) if dialect.name == "mysql" else None
+
+
+def _mysql_problem(name: str) -> str | None:
+    if name.endswith(" ") or any(ord(character) > 0xFFFF for character in name):
         # MySQL manual, 11.2 "Schema Object Names": no trailing space, nothing beyond the basic multilingual plane.
         return "it ends in a space, or has a character beyond U+FFFF"
+    if any(character in name for character in "`\n\r"):
+        # MySQL would have it, but SQLAlchemy's reader of SHOW CREATE TABLE would read another name back.
+        return "it has a backtick or a line break"
     return None
