@@ -16,7 +16,7 @@ from tests.support.binlog_dump import end_of_binlog, events_since, rows_events
 Rendering = Callable[[Any], Value]
 
 # Encoders alone: the answers then come as the server's text (bytes where binary), not as PyMySQL's Python objects.
-_TEXT_ANSWERS = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
+TEXT_ANSWERS = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
 _SHIFT = 1_000_000
 _numbers = itertools.count(1)
 
@@ -37,7 +37,7 @@ class Oracle:
     def __init__(self, database: Database, decoder: Decoder) -> None:
         self._database = database
         self._decoder = decoder
-        self._connection = database.connect(conv=_TEXT_ANSWERS)
+        self._connection = database.connect(conv=TEXT_ANSWERS)
         self.flavor = database.server.kind
         self._run("SET time_zone = '+00:00'")
         self._run("SET sql_mode = 'ALLOW_INVALID_DATES'")

@@ -13,7 +13,11 @@ struct.error or ValueError, which the caller turns into errors with table and co
 
 
 class Plan(NamedTuple):
-    """`readers` in column order. `refusal`: why rows of this table cannot be read; readers are then not called."""
+    """`readers` in column order. `never_null`: a bit for each NOT NULL column, as in a row's bitmap of NULLs.
+
+    `refusal`: why rows of this table cannot be read; readers are then not called.
+    """
 
     readers: tuple[Reader, ...]
+    never_null: int
     refusal: str | None

@@ -90,6 +90,7 @@ def _images(data: bytes, start: int, table: TableMap) -> list[Values]:
     readers: tuple[Reader, ...] = table.plan.readers
     bits = [(1 << index, reader) for index, reader in enumerate(readers)]
     bitmap_bytes = (len(readers) + 7) // 8
+    never_null: int = table.plan.never_null
     all_columns = (1 << len(readers)) - 1
     images: list[Values] = []
     end = len(data)
@@ -102,6 +103,8 @@ def _images(data: bytes, start: int, table: TableMap) -> list[Values]:
             nulls = int.from_bytes(data[position : position + bitmap_bytes], "little") & all_columns
             position += bitmap_bytes
             if nulls:
+                if nulls & never_null:
+                    raise ValueError("a NULL in a column that is NOT NULL")
                 for bit, read in bits:
                     if nulls & bit:
                         add(None)

@@ -50,7 +50,7 @@ def read_table_map(body: bytes | memoryview) -> TableMap:
         table=table,
         schema=TableSchema(db, table, tuple(each.column for each in described), _key(name, optional, optional.names)),
         prefix_key=frozenset(optional.names[index] for index in optional.prefix_key),
-        plan=Plan(readers, next(refusals, None)),
+        plan=Plan(readers, _never_null(columns), next(refusals, None)),
     )
 
 
@@ -95,6 +95,10 @@ def _facts(
         null = bool(nullable[index // 8] >> index % 8 & 1)
         columns.append(ColumnFacts(names[index], code, metadatas[index], null, unsigned, collation, tuple(own_members)))
     return columns
+
+
+def _never_null(columns: list[ColumnFacts]) -> int:
+    return sum(1 << index for index, facts in enumerate(columns) if not facts.nullable)
 
 
 def _key(name: str, optional: OptionalMetadata, names: list[str]) -> tuple[str, ...]:
