@@ -73,9 +73,8 @@ class KeyedLog:
         if self._next > high:
             # The topic was made anew since we last read it.
             self._begin_again(low)
+        # Not asked whether there is anything new: Tansu tells the offset of the last batch's first record as its end.
         self._next = max(self._next, low)
-        if self._next == high:
-            return
         consumer.assign([TopicPartition(self._topic, 0, self._next)])
         try:
             for record in self._to_end(consumer):
