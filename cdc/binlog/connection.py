@@ -51,7 +51,7 @@ def source_error(error: Exception, url: Url) -> CdcError:
     """A driver's error as one of ours: by its kind, and the texts of error 1236 by what they mean."""
     place = where(url)
     kind = classify(error)
-    if kind is Kind.BINLOG:
+    if kind is Kind.BINLOG or error_code(error) == _SLAVE_SAME_ID:
         return _binlog_error(reason(error), place)
     if kind in (Kind.UNAVAILABLE, Kind.BUSY):
         return SourceUnavailable(f"the source {place} does not answer: {reason(error)}", hint=_HINTS_UNAVAILABLE)
@@ -84,6 +84,7 @@ _PURGED = (
     "is not in the master's binlog",
     "could not find gtid state requested",
 )
+_SLAVE_SAME_ID = 4052  # MariaDB's code for what MySQL says with 1236
 _OTHER_READER = ("same server_uuid/server_id",)
 _TRANSIENT = ("log event entry exceeded max_allowed_packet", "net_read", "memory allocation failed")
 

@@ -27,7 +27,7 @@ def judge(case: Case, *, schema_changes_stop: bool) -> None:
         case Effect.DROP | Effect.DROP_DATABASE if case.captured:
             if schema_changes_stop:
                 raise NotUnderstood(
-                    f"{case.words} of {_names(case.captured)}, which is captured",
+                    f"{case.words} of what is captured: {_names(case.captured)}",
                     hint=f"do the same at the sinks and `cdc replay --from {case.behind}`, "
                     "or set source.schema_changes: ignore",
                 )
