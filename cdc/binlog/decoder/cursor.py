@@ -14,11 +14,11 @@ def damaged(what: str) -> BinlogDamaged:
 class Cursor:
     """Reads from the front to the end; `what` names the event in errors. All integers are little-endian and unsigned."""
 
-    __slots__ = ("_bytes", "_what", "position")
+    __slots__ = ("_bytes", "position", "what")
 
     def __init__(self, body: bytes | memoryview, what: str) -> None:
         self._bytes = body
-        self._what = what
+        self.what = what
         self.position = 0
 
     @property
@@ -29,7 +29,7 @@ class Cursor:
         """The next `length` bytes; raises BinlogDamaged where there are fewer."""
         start = self.position
         if length > len(self._bytes) - start:
-            raise damaged(f"{self._what}: {length} bytes expected at byte {start}, {len(self._bytes) - start} left")
+            raise damaged(f"{self.what}: {length} bytes expected at byte {start}, {len(self._bytes) - start} left")
         self.position = start + length
         return bytes(self._bytes[start : self.position])
 
@@ -48,7 +48,7 @@ class Cursor:
             return self.uint(3)
         if first == 254:
             return self.uint(8)
-        raise damaged(f"{self._what}: {first} is no length-encoded integer, at byte {self.position - 1}")
+        raise damaged(f"{self.what}: {first} is no length-encoded integer, at byte {self.position - 1}")
 
     def packed_bytes(self) -> bytes:
         """A length-encoded integer and that many bytes."""
@@ -62,7 +62,7 @@ class Cursor:
         """An identifier with its length before it and a NUL behind it, as table map events hold them."""
         raw = self.packed_bytes()
         if self.uint(1) != 0:
-            raise damaged(f"{self._what}: a name does not end where it should, at byte {self.position - 1}")
+            raise damaged(f"{self.what}: a name does not end where it should, at byte {self.position - 1}")
         return self.text(raw)
 
     def text(self, raw: bytes) -> str:
@@ -70,7 +70,7 @@ class Cursor:
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
-            raise damaged(f"{self._what}: a name that is not UTF-8, before byte {self.position}") from error
+            raise damaged(f"{self.what}: a name that is not UTF-8, before byte {self.position}") from error
 
     def packed_list(self) -> list[int]:
         """Length-encoded integers up to the end."""

@@ -15,7 +15,7 @@ from cdc.binlog.decoder.temporal import datetime_text, time_text
 from cdc.model.change import Value
 
 _MAX_DEPTH = 100  # JSON_DOCUMENT_MAX_DEPTH of the server
-_LITERALS = {0: "null", 1: "true", 2: "false"}
+_LITERALS = ("null", "true", "false")
 
 _SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY = 0, 1, 2, 3
 _LITERAL, _STRING, _OPAQUE = 4, 12, 15

@@ -27,6 +27,7 @@ def read_table_map(body: bytes | memoryview) -> TableMap:
     cursor.take(2)  # flags: of no use to a reader
     db, table = cursor.name(), cursor.name()
     name = f"{db}.{table}"
+    cursor.what = f"table map event of {name}"
     codes = cursor.take(cursor.packed())
     if not codes:
         raise damaged(f"table map event of {name}: a table without columns")

@@ -1,0 +1,98 @@
+"""What leaves the source: keys, key changes, exclusions and masks."""
+
+import hashlib
+
+import pytest
+
+from cdc.binlog.decoder.port import DecodedRow
+from cdc.binlog.decoder.projection import Projection
+from cdc.model.errors import TableRefused
+from cdc.model.schema import Column, TableSchema
+
+USERS = TableSchema(
+    "shop",
+    "users",
+    (
+        Column("name", "varchar", length=20, charset="utf8mb4", collation="utf8mb4_bin"),
+        Column("id", "int", nullable=False),
+        Column("region", "char", length=2, charset="ascii", collation="ascii_bin", nullable=False),
+        Column("salary", "decimal", precision=10, scale=2),
+    ),
+    ("region", "id"),
+)
+ANN = ("Ann", 1, "eu", "10.00")
+
+
+def _project(*rows: DecodedRow, exclude: tuple[str, ...] = (), mask: tuple[str, ...] = ()) -> list[tuple[object, ...]]:
+    projection = Projection(USERS, exclude, mask, b"salt")
+    drafts = projection.drafts(rows)
+    assert all(draft.schema == projection.schema.fingerprint() for draft in drafts)
+    assert all((draft.db, draft.table) == ("shop", "users") for draft in drafts)
+    return [(draft.op, draft.key, draft.before, draft.after) for draft in drafts]
+
+
+def test_the_key_is_in_the_order_of_the_key() -> None:
+    [(op, key, before, after)] = _project(("c", None, ANN))
+    assert (op, before) == ("c", None)
+    assert list(key.items()) == [("region", "eu"), ("id", 1)]  # type: ignore[attr-defined]
+    assert after == {"name": "Ann", "id": 1, "region": "eu", "salary": "10.00"}
+
+
+def test_an_update_that_keeps_the_key_stays_one() -> None:
+    [(op, _, before, after)] = _project(("u", ANN, ("Bea", 1, "eu", None)))
+    assert op == "u"
+    assert before == {"name": "Ann", "id": 1, "region": "eu", "salary": "10.00"}
+    assert after == {"name": "Bea", "id": 1, "region": "eu", "salary": None}
+
+
+def test_an_update_that_changes_the_key_is_a_delete_and_a_create() -> None:
+    first, second = _project(("u", ANN, ("Ann", 1, "us", "10.00")))
+    assert first[:2] == ("d", {"region": "eu", "id": 1})
+    assert first[3] is None
+    assert second[:3] == ("c", {"region": "us", "id": 1}, None)
+
+
+def test_a_delete_holds_the_row_that_was() -> None:
+    [(op, key, before, after)] = _project(("d", ANN, None))
+    assert (op, key, after) == ("d", {"region": "eu", "id": 1}, None)
+    assert before == {"name": "Ann", "id": 1, "region": "eu", "salary": "10.00"}
+
+
+def test_excluded_columns_are_in_neither_schema_nor_row() -> None:
+    projection = Projection(USERS, ["shop.*.salary", "other.*.name"], [], b"")
+    assert [column.name for column in projection.schema.columns] == ["name", "id", "region"]
+    assert projection.schema.key == USERS.key
+    assert projection.schema.fingerprint() != USERS.fingerprint()
+    [(_, _, _, after)] = _project(("c", None, ANN), exclude=("shop.*.salary",))
+    assert after == {"name": "Ann", "id": 1, "region": "eu"}
+
+
+def test_a_masked_column_is_a_salted_hash_and_null_stays_null() -> None:
+    hashed = hashlib.sha256(b"salt" + b"10.00").hexdigest()
+    [(_, _, before, after)] = _project(("u", ANN, ("Ann", 1, "eu", None)), mask=("shop.users.salary",))
+    assert (before["salary"], after["salary"]) == (hashed, None)  # type: ignore[index]
+    masked = Projection(USERS, [], ["shop.users.salary"], b"salt").schema.column("salary")
+    assert masked == Column("salary", "char", length=64, charset="ascii", collation="ascii_bin")
+
+
+def test_a_masked_key_is_the_same_hash_in_key_and_row_and_still_tells_rows_apart() -> None:
+    one = hashlib.sha256(b"salt" + b"1").hexdigest()
+    drafts = _project(("u", ANN, ("Ann", 2, "eu", "10.00")), mask=("shop.users.id",), exclude=("shop.users.name",))
+    assert [op for op, *_ in drafts] == ["d", "c"]
+    assert drafts[0][1] == {"region": "eu", "id": one}
+    assert drafts[0][2] == {"id": one, "region": "eu", "salary": "10.00"}
+
+
+def test_an_excluded_column_is_not_masked_as_well() -> None:
+    [(_, _, _, after)] = _project(("c", None, ANN), exclude=("*.*.salary",), mask=("*.*.salary",))
+    assert "salary" not in after  # type: ignore[operator]
+
+
+def test_a_table_without_a_primary_key_is_refused_with_the_way_out() -> None:
+    with pytest.raises(TableRefused, match=r"table shop\.users has no primary key.*ADD PRIMARY KEY"):
+        Projection(TableSchema("shop", "users", USERS.columns, ()), [], [], b"")
+
+
+def test_a_key_column_cannot_be_excluded() -> None:
+    with pytest.raises(TableRefused, match=r"shop\.users\.id is excluded, but belongs to the table's primary key"):
+        Projection(USERS, ["shop.users.id"], [], b"")
