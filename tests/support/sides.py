@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -56,16 +56,15 @@ def _fetch(connection: Any, table: str, key: tuple[str, ...]) -> Rows:
     names = [column[0] for column in cursor.description]
     found = [dict(zip(names, map(plain, row), strict=True)) for row in cursor.fetchall()]
     cursor.close()
-    return {tuple(row[name] for name in key): row for row in found}
+    # SQLite keeps unsigned 64-bit keys as text: keys are compared as text.
+    return {tuple(str(row[name]) for name in key): row for row in found}
 
 
 def plain(value: Any) -> Any:
-    """Numbers, texts and bytes stay; times become ISO text in UTC, intervals seconds, decimals and JSON texts their value."""
+    """Numbers and texts stay; times become ISO text in UTC, intervals seconds, bytes base64, JSON texts their value."""
     match value:
         case bool():
             return int(value)
-        case Decimal():
-            return float(value)
         case datetime():
             moved = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
             return moved.isoformat(timespec="microseconds")
@@ -102,7 +101,7 @@ def same(left: Any, right: Any) -> bool:
         return True
     if left is None or right is None:
         return False
-    if isinstance(right, str) and isinstance(left, float | int):
+    if isinstance(right, str) and isinstance(left, float | int | Decimal):
         return _number(right) == left
     if isinstance(right, str) and isinstance(left, str):
         return _moment(left) == _moment(right) is not None
@@ -111,10 +110,10 @@ def same(left: Any, right: Any) -> bool:
     return isinstance(left, float) and isinstance(right, float) and abs(left - right) <= 1e-6 * abs(left)
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> Decimal | None:
     try:
-        return float(text)
-    except ValueError:
+        return Decimal(text)
+    except InvalidOperation:
         return None
 
 

@@ -19,9 +19,9 @@ ITEMS = """CREATE TABLE items (
     note TEXT NULL,
     extra JSON NULL,
     small TINYINT NOT NULL,
-    big BIGINT UNSIGNED NOT NULL)"""
+    big BIGINT UNSIGNED NOT NULL) CHARACTER SET utf8mb4"""
 STOCK = """CREATE TABLE stock (
-    sku VARCHAR(20) NOT NULL, place INT NOT NULL, quantity INT NOT NULL, PRIMARY KEY (place, sku))"""
+    sku VARCHAR(20) NOT NULL, place INT NOT NULL, quantity INT NOT NULL, PRIMARY KEY (place, sku)) CHARACTER SET utf8mb4"""
 TABLES: dict[str, tuple[str, ...]] = {"items": ("id",), "stock": ("place", "sku")}
 _TEXTS = ("", "plain", "naïve\tcafé", "line\nbreak", "back\\slash 'quoted' \"twice\"", "日本語", "🦊", "\\N", "NULL")
 
