@@ -4,6 +4,7 @@ Nothing of the pipeline is used: a fault in its types must not hide itself here.
 """
 
 import base64
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -102,7 +103,7 @@ def same(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return False
     if isinstance(right, str) and isinstance(left, float | int | Decimal):
-        return _number(right) == left
+        return _number(right) == left or _seconds(right) == left
     if isinstance(right, str) and isinstance(left, str):
         return _moment(left) == _moment(right) is not None
     if isinstance(left, Mapping) or isinstance(right, Mapping):
@@ -115,6 +116,15 @@ def _number(text: str) -> Decimal | None:
         return Decimal(text)
     except InvalidOperation:
         return None
+
+
+def _seconds(text: str) -> float | None:
+    """`-12:30:00.5`, a TIME as text, in seconds."""
+    match = re.fullmatch(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    if match is None:
+        return None
+    seconds = timedelta(hours=int(match[2]), minutes=int(match[3]), seconds=float(match[4])).total_seconds()
+    return -seconds if match[1] else seconds
 
 
 def _moment(text: str) -> datetime | None:
