@@ -1,18 +1,22 @@
 """`cdc check`: everything that would go wrong, with the fix for each."""
 
+import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cdc.binlog.port import Finding
-from cdc.cli.screen import console, place, print_json
+from cdc.cli.screen import place, print_json, show
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import ConnectorFileError
 from cdc.observe.logs import escape, redact
 from cdc.processes.check import run_checks
 from cdc.wiring.connector_file import load_all, problems
 from cdc.wiring.parts import Parts
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -78,29 +82,53 @@ def _document(reports: Sequence[_Report], status: int) -> dict[str, Any]:
 
 def _print(reports: Sequence[_Report], status: int) -> None:
     """What is fine comes first and what is not last, where the eye is when the prompt comes back."""
-    screen = console()
+    from rich.text import Text  # noqa: PLC0415
+
     for report in reports:
         if report.connector:
-            screen.print(report.connector, style="bold")
-        _print_findings(screen, sorted(report.findings, key=lambda finding: list(_MARKS).index(finding.level)))
-    screen.print(_summary(reports, status), style="bold" if status else "bold green")
+            show(Text(report.connector, style="bold"))
+        _print_findings(sorted(report.findings, key=lambda finding: list(_MARKS).index(finding.level)))
+    show(Text(_summary(reports, status), style="bold" if status else "bold green"))
 
 
-def _print_findings(screen: Any, findings: Sequence[Finding]) -> None:
+def _print_findings(findings: Sequence[Finding]) -> None:
+    """On a terminal all that is fine takes one paragraph, so that the rest fits the screen; a pipe gets a line for each."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    terminal = sys.stdout.isatty()
     drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for width in (1, None):
-        drawn.add_column(width=width, no_wrap=True)
-    drawn.add_column(overflow="fold")
+    for column in ("mark", "subject"):
+        drawn.add_column(column, no_wrap=True)
+    drawn.add_column("text", overflow="fold")
     for finding in findings:
+        if finding.level == "ok" and terminal:
+            continue
         mark, colour = _MARKS[finding.level]
-        text = Text(escape(redact(finding.text)))
+        text = Text(_clean(finding.text))
         if finding.fix:
-            text.append("\n→ " if screen.is_terminal else " → ").append(escape(redact(finding.fix)), style="cyan")
-        drawn.add_row(Text(mark, style=f"bold {colour}"), Text(escape(finding.subject), style=colour), text)
-    screen.print(drawn)
+            text.append("\n→ " if terminal else " → ").append(_clean(finding.fix), style="cyan")
+        drawn.add_row(Text(mark, style=f"bold {colour}"), Text(_clean(finding.subject), style=colour), text)
+    if terminal:
+        show(_fine(findings))
+    if drawn.row_count:
+        show(drawn)
+
+
+def _fine(findings: Sequence[Finding]) -> "Text":
+    from rich.text import Text  # noqa: PLC0415
+
+    fine = [finding for finding in findings if finding.level == "ok"]
+    drawn = Text("✓ " if fine else "", style="green")
+    for number, finding in enumerate(fine):
+        drawn.append(" · " if number else "").append(_clean(finding.subject)).append(
+            f" {_clean(finding.text)}", "default"
+        )
+    return drawn
+
+
+def _clean(text: str) -> str:
+    return escape(redact(text))
 
 
 def _summary(reports: Sequence[_Report], status: int) -> str:

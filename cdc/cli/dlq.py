@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 import orjson
 
-from cdc.cli.screen import console, print_json, table
+from cdc.cli.screen import print_json, show, table
 from cdc.model.errors import UsageError
 from cdc.observe.logs import escape, redact
 from cdc.processes import dead_letters
@@ -61,17 +61,17 @@ def list_(file: str, sink: str | None, limit: int, as_json: bool) -> None:
             )
             for of in shown
         ]
-        console().print(table(("id", "sink", "table", "key", "parked", "reason"), rows))
+        show(table(("id", "sink", "table", "key", "parked", "reason"), rows))
     more = f", {len(shown)} shown" if total > len(shown) else ""
     click.echo(f"{_letters(total)}{more}")
 
 
-@dlq.command()
+@dlq.command("show")
 @_FILE
 @_SINK
 @_IDS
 @_JSON
-def show(file: str, sink: str | None, ids: tuple[int, ...], as_json: bool) -> None:
+def show_(file: str, sink: str | None, ids: tuple[int, ...], as_json: bool) -> None:
     """The whole change events of one or several letters, with their values."""
     if not ids:
         raise click.UsageError("name the letters: --id N")

@@ -14,7 +14,7 @@ from cdc.model.errors import CdcError, ConnectorFileError
 from cdc.observe.logs import Format, Level, escape, redact
 
 if TYPE_CHECKING:  # rich is imported by who draws with it: `cdc --help` need not wait.
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 _PIPE_COLUMNS = 10_000  # a line in a pipe is never broken: grep and awk read it
@@ -52,11 +52,22 @@ def console() -> "Console":
     return Console(markup=False, highlight=False, emoji=False, width=width, no_color=not coloured(sys.stdout))
 
 
+def show(*drawn: "RenderableType") -> None:
+    """Prints to stdout; in a pipe without the blanks with which rich fills lines."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(*drawn, sep="\n")
+        return
+    with screen.capture() as captured:
+        screen.print(*drawn, sep="\n")
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> "Table":
     """Columns without lines around them; a cell is text, or a rich Text."""
     from rich.table import Table  # noqa: PLC0415
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(headings))
     for heading in headings:
         drawn.add_column(heading, overflow="fold")
     for row in rows:

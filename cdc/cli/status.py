@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cdc.cli.screen import console, print_json, table
+from cdc.cli.screen import console, print_json, show, table
 from cdc.model.errors import UsageError
 from cdc.observe.logs import escape, redact
 from cdc.processes.status import ConnectorStatus, SinkStatus, look
@@ -42,7 +42,7 @@ def status(files: tuple[str, ...], watch: bool, as_json: bool) -> None:
     if as_json:
         print_json({"connectors": [_document(one) for one in found]})
     else:
-        console().print(_drawn(found))
+        show(_drawn(found))
 
 
 def _all_files() -> list[str]:
@@ -94,7 +94,7 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
         if sink.lanes:
             yield table(("lane", "owner", "token", "watermark", "count", "behind", "lag"), _lanes(sink))
         else:
-            yield Text("  no lane yet: nothing was read so far")
+            yield Text("no lane yet")
     for problem in one.problems:
         yield Text(f"{problem.part}: {escape(redact(problem.text))} → {escape(redact(problem.hint))}", style="red")
     yield Text("")
@@ -103,14 +103,14 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
 def _facts(one: ConnectorStatus) -> Iterator[tuple[str, str]]:
     checkpoint = one.checkpoint
     if checkpoint is None:
-        yield "checkpoint", "none"
+        yield "checkpoint", "none: nothing was read so far"
     else:
         gtids = f"  {_short(checkpoint.gtid_set)}" if checkpoint.gtid_set else ""
         yield (
             "checkpoint",
             f"{checkpoint.position}{gtids}  generation {checkpoint.generation}  token {checkpoint.token}",
         )
-    yield "lag", f"{_bytes(one.lag_bytes)} to read, {_seconds(one.lag_seconds)} to the target"
+        yield "lag", f"{_bytes(one.lag_bytes)} to read, {_seconds(one.lag_seconds)} to the target"
     if one.purged_in_seconds is not None:
         yield "purged in", _seconds(one.purged_in_seconds)
     reader = one.reader

@@ -84,34 +84,19 @@ def _source(facts: Facts) -> Iterable[Finding]:
     return facts.parts.source.check()
 
 
-def _captured(facts: Facts) -> Iterator[Finding]:
-    """Patterns that match nothing: the commonest reason why nothing arrives."""
-    if facts.tables is None:
-        return
-    names = [table.name for table in facts.tables]
-    if not names:
-        yield Finding(
-            "error",
-            "source",
-            "no table matches source.tables",
-            "compare the patterns with SHOW TABLES; names are case-sensitive",
-        )
-        return
-    for pattern in facts.config.source.tables:
-        if not pattern.startswith("!") and not any(matches([pattern], name) for name in names):
-            yield Finding(
-                "warning", "source", f"tables: {pattern} matches no captured table", "correct it, or take it out"
-            )
+def _by_table(facts: Facts) -> Iterator[Finding]:
+    """That `tables` match something is the source's own finding."""
+    names = [table.name for table in facts.tables or ()]
     for pattern in facts.config.source.by_table:
-        if not any(matches([pattern], name) for name in names):
+        if names and not any(matches([pattern], name) for name in names):
             yield Finding(
-                "warning", "source", f"by_table: {pattern} matches no captured table", "correct it, or take it out"
+                "warning", "by_table", f"{pattern} matches no captured table", "correct the pattern, or take it out"
             )
 
 
 def _columns(facts: Facts) -> Iterator[Finding]:
     """A mask with a typing error would let out what it should hide: so where it names a table, that is an error."""
-    if facts.tables is None:
+    if not facts.tables:
         return
     columns = [f"{table.name}.{column.name}" for table in facts.tables for column in table.columns]
     keys = {f"{table.name}.{column}" for table in facts.tables for column in table.key}
@@ -122,8 +107,8 @@ def _columns(facts: Facts) -> Iterator[Finding]:
                 anywhere = "*" in pattern.rpartition(".")[0]
                 yield Finding(
                     "warning" if anywhere else "error",
-                    "source",
-                    f"{key}: {pattern} matches no column, so nothing is hidden by it",
+                    key,
+                    f"{pattern} matches no column, so nothing is hidden by it",
                     "write db.table.column as the server spells it",
                 )
             for column in sorted(keys):
@@ -139,16 +124,14 @@ def _key_hidden(key: str, column: str) -> Finding:
             f"mask_columns hides the key column {column}",
             "rows at the target have its hash as key",
         )
-    return Finding(
-        "error", "source", f"exclude_columns takes away the key column {column}", "rows need their key: mask it instead"
-    )
+    return Finding("error", key, f"the key column {column} is taken away", "rows need their key: mask it instead")
 
 
 def _further_unique_keys(facts: Facts) -> Iterator[Finding]:
     tables = facts.parts.source.tables_with_further_unique_keys()
     if tables and facts.config.lanes > 1:
         shown = ", ".join(tables[:5]) + (f" and {len(tables) - 5} more" if len(tables) > 5 else "")
-        yield Finding("ok", "source", f"a further unique key sends the whole table through one lane: {shown}")
+        yield Finding("ok", "by_table", f"a further unique key sends the whole table through one lane: {shown}")
 
 
 def _queue(facts: Facts) -> Iterator[Finding]:
@@ -227,7 +210,7 @@ def _collisions(facts: Facts) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     Check("source", _source),
-    Check("source", _captured),
+    Check("source", _by_table),
     Check("source", _columns),
     Check("source", _further_unique_keys),
     Check("queue", _queue),
