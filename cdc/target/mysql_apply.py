@@ -228,15 +228,26 @@ class Applier:
 
 def _sorted_by_image(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]]:
     """Whole rows (updates, then inserts), and updates of which only some columns came."""
-    size = len(table.plan.source_columns)
-    for row in batch.inserts:
-        if len(row) != size:
-            raise RowRefused(
-                f"table {table}, key {_shown_key(table, _key(table, row))}: a row to insert came without all of its columns",
-                hint="set binlog_row_image=FULL at the source",
-            )
-    whole = [row for row in batch.updates if len(row) == size]
-    return [*whole, *batch.inserts], [row for row in batch.updates if len(row) != size]
+    names = set(table.plan.source_columns)
+    key = set(table.plan.key)
+    whole, partial = [], []
+    for row in batch.updates:
+        if row.keys() == names:
+            whole.append(row)
+        elif key <= row.keys() <= names:
+            partial.append(row)
+        else:
+            raise _misshapen(table)
+    if any(row.keys() != names for row in batch.inserts):
+        raise _misshapen(table)
+    return [*whole, *batch.inserts], partial
+
+
+def _misshapen(table: TargetTable) -> RowRefused:
+    return RowRefused(
+        f"a row for table {table} has other columns than its schema says, or lacks its key",
+        hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
+    )
 
 
 def _case_update(table: TargetTable, changed: Sequence[int], rows: Sequence[Row], into: str | None) -> str:

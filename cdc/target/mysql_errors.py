@@ -14,8 +14,8 @@ from cdc.connect.mysql import Kind, classify, error_code, reason
 from cdc.model.errors import CdcError, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.target.sql.names import shown
 
-# What a driver call can raise: its own errors, and those of the socket below it.
-DRIVER_ERRORS = (pymysql.err.MySQLError, OSError, EOFError)
+# What a driver call can raise: its own errors, those of the socket below it, and for text that is not Unicode.
+DRIVER_ERRORS = (pymysql.err.MySQLError, OSError, EOFError, UnicodeEncodeError)
 
 ERRORS: Mapping[Kind, type[CdcError]] = {
     Kind.UNAVAILABLE: TargetUnavailable,
@@ -39,6 +39,7 @@ _HINT_OF: Mapping[int, str] = {
     ER.BAD_DB_ERROR: "create the database, or correct sink.url or sink.table",
     ER.NO_SUCH_TABLE: "make it, or set sink.create_tables: true",
     ER.BAD_FIELD_ERROR: "the target's table has changed: restart the sink, and `cdc check` says what is missing",
+    1665: "set the target's binlog_format to ROW or MIXED: InnoDB writes no statements to it under READ COMMITTED",
     ER.RECORD_FILE_FULL: "make room on the target's disk; it is tried again with back-off",
     ER.DISK_FULL: "make room on the target's disk; it is tried again with back-off",
 }
@@ -51,8 +52,10 @@ _VALUE_AT_END = re.compile(r"(value:?) '.*'", re.IGNORECASE | re.DOTALL)
 
 def mapped(error: BaseException, place: str = "") -> CdcError:
     """Our error for one of DRIVER_ERRORS; `place` names what was tried."""
+    where = f" ({shown(place)})" if place else ""
+    if isinstance(error, UnicodeEncodeError):
+        return RowRefused(f"a text is not valid Unicode{where}", hint=_HINTS[RowRefused])
     kind = ERRORS[classify(error)]
-    where = f" ({place})" if place else ""
     return kind(f"{without_values(shown(reason(error)))}{where}", hint=_HINT_OF.get(error_code(error), _HINTS[kind]))
 
 

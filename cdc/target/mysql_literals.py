@@ -20,13 +20,13 @@ from cdc.target.sql.typemap import BINARIES
 Encoder = Callable[[Any], str]
 
 # MySQL manual, 11.1.2 "Numeric Literals", without exponent: an exact value.
-_EXACT = re.compile(r"-?\d+(?:\.\d+)?")
+_EXACT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 def encoders(plan: TablePlan) -> tuple[Encoder, ...]:
     """One encoder for each of `plan.source_columns`; they take None too."""
     converters = dict(plan.converters)
-    return tuple(_encoder(column.type, converters.get(index)) for index, column in enumerate(plan.schema.columns))
+    return tuple(encoder(column.type, converters.get(index)) for index, column in enumerate(plan.schema.columns))
 
 
 def literal(value: Any) -> str:
@@ -46,7 +46,7 @@ def literal(value: Any) -> str:
     return f"x'{value.hex()}'"
 
 
-def _encoder(type_: str, convert: Callable[[Any], Any] | None) -> Encoder:
+def encoder(type_: str, convert: Callable[[Any], Any] | None) -> Encoder:
     if type_ in BINARIES:
         return _binary
     if type_ == "decimal":

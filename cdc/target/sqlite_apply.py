@@ -112,7 +112,7 @@ class Applier:
 
     def _write_straight(self, table: TargetTable, batch: TableBatch, *, tolerant: bool) -> None:
         into = table.plan.quoted
-        whole, partial = _sorted_by_image(table, batch.updates)
+        whole, partial = _sorted_by_image(table, batch)
         self._update(table, partial, into)
         if tolerant:
             self._upsert(table, whole, into)
@@ -130,7 +130,7 @@ class Applier:
         run(f'CREATE UNIQUE INDEX temp."_cdc_rearranged_key" ON "_cdc_rearranged" ({",".join(table.plan.quoted_key)})')
         copy = f"INSERT INTO {_SCRATCH} ({columns}) SELECT {columns} FROM {quoted} WHERE {table.matches}"
         self._connection.executemany(copy, keys)
-        whole, partial = _sorted_by_image(table, batch.updates)
+        whole, partial = _sorted_by_image(table, batch)
         self._update(table, partial, _SCRATCH)
         if tolerant:
             self._upsert(table, whole, _SCRATCH)
@@ -177,20 +177,32 @@ def _values(table: TargetTable, rows: Sequence[Row], indexes: Sequence[int]) -> 
     pick: Callable[[Row], Any] = itemgetter(*names)
     by_index = dict(table.plan.converters)
     converters = tuple((at, by_index[i]) for at, i in enumerate(indexes) if i in by_index)
-    try:
-        tuples = [(pick(row),) for row in rows] if len(names) == 1 else [pick(row) for row in rows]
-    except KeyError as error:
-        raise RowRefused(
-            f"table {table}: a row came without its column {shown(str(error.args[0]))}",
-            hint="set binlog_row_image=FULL at the source",
-        ) from None
+    tuples = [(pick(row),) for row in rows] if len(names) == 1 else [pick(row) for row in rows]
     return convert(tuples, converters)
 
 
-def _sorted_by_image(table: TargetTable, updates: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Whole rows, and rows of which only some columns came."""
-    size = len(table.plan.source_columns)
-    return [row for row in updates if len(row) == size], [row for row in updates if len(row) != size]
+def _sorted_by_image(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]]:
+    """Whole updates, and updates of which only some columns came."""
+    names = set(table.plan.source_columns)
+    key = set(table.plan.key)
+    whole, partial = [], []
+    for row in batch.updates:
+        if row.keys() == names:
+            whole.append(row)
+        elif key <= row.keys() <= names:
+            partial.append(row)
+        else:
+            raise _misshapen(table)
+    if any(row.keys() != names for row in batch.inserts):
+        raise _misshapen(table)
+    return whole, partial
+
+
+def _misshapen(table: TargetTable) -> RowRefused:
+    return RowRefused(
+        f"a row for table {table} has other columns than its schema says, or lacks its key",
+        hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
+    )
 
 
 def _columns(connection: sqlite3.Connection, name: TargetName) -> tuple[frozenset[str], tuple[str, ...]]:
