@@ -18,7 +18,7 @@ from cdc.model.errors import RetryableError, UsageError
 NAMES: Final[dict[str, str]] = {
     "reader.read": "a transaction's events were read from the source",
     "reader.publish": "a batch is about to be handed to the queue",
-    "reader.published": "the queue confirmed the batch",
+    "reader.published": "the queue took the batch (Redis: confirmed it)",
     "reader.checkpointed": "the checkpoint moved",
     "sink.received": "a batch came from the queue",
     "sink.begun": "the target's transaction has begun",

@@ -8,7 +8,6 @@ checkpoint; they are sent again with the same sequence and count, and dropped at
 import math
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 
@@ -24,7 +23,7 @@ from cdc.observe.health import Health
 from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import ReaderMetrics
 from cdc.processes.backoff import Backoff
-from cdc.processes.lease import Held, LeaseKeeper
+from cdc.processes.lease import Held, LeaseKeeper, worker_name
 from cdc.processes.outbound import Outbound, Routing
 from cdc.processes.resume import SinkProgress, resume
 from cdc.queue.port import Producer, Queue
@@ -79,7 +78,7 @@ class Reader:
                 self._metrics.state("standby")
                 self._health.beat(READER, 10 * lease_seconds)
                 try:
-                    held = keeper.wait(READER, lambda: f"{READER}-{uuid.uuid4().hex[:12]}", self._floor, stop)
+                    held = keeper.wait(READER, worker_name, self._floor, stop)
                     if held is not None:
                         try:
                             self._session(held, stop, backoff)
@@ -178,6 +177,7 @@ class _Run:
         self._ops: Counter[str] = Counter()
         self._transactions = 0
         self._moved = True
+        self._confirmed: Checkpoint | None = None
 
     def announce(self) -> None:
         self._out.begin_run()
@@ -267,6 +267,9 @@ class _Run:
         failpoint("reader.publish")
         self._producer.publish(messages, checkpoint, list(self._schemas.values()))
         failpoint("reader.published")
+        if self._producer.confirmed is not self._confirmed:
+            self._confirmed = self._producer.confirmed
+            failpoint("reader.checkpointed")
         self._schemas.clear()
         self._oldest = 0.0
         self._moved = False

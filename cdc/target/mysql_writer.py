@@ -14,6 +14,7 @@ from cdc.connect.mysql import error_code
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.observe.failpoints import failpoint
 from cdc.target.mysql_apply import Applier
 from cdc.target.mysql_errors import DRIVER_ERRORS, is_duplicate, mapping
 from cdc.target.mysql_session import Session
@@ -58,6 +59,7 @@ class MySqlWriter:
         with mapping(f"lane {self._lane}"):
             self._session().run("START TRANSACTION")
             self._in_transaction = True
+            failpoint("sink.begun")
             rows = self._session().rows(SQL.lock_progress, self._lane_parameters())
         progress = progress_of(rows[0])[0] if rows else None
         if progress is None or progress.token != self._token:

@@ -16,6 +16,7 @@ from psycopg import pq
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, TargetBusy, TargetRefused
+from cdc.observe.failpoints import failpoint
 from cdc.target.port import StoredLetter
 from cdc.target.postgresql_apply import Applier
 from cdc.target.postgresql_connection import Connection, Session
@@ -85,6 +86,7 @@ class PostgresqlWriter:
             raise TargetRefused("begin before take_over", hint="report this: it is a defect of the sink")
         with mapping(), connection.pipeline():
             connection.execute(_BEGIN)
+            failpoint("sink.begun")
             locking = connection.execute(SQL.lock_progress, self._lane_parameters())
             parked = connection.execute(_ANY_PARKED, self._lane_parameters())
             row, any_parked = locking.fetchone(), parked.fetchone()

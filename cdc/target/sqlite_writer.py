@@ -13,6 +13,7 @@ from dataclasses import replace
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.observe.failpoints import failpoint
 from cdc.target.port import StoredLetter
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import quote_table
@@ -63,6 +64,7 @@ class SqliteWriter:
             raise TargetRefused("begin before take_over", hint="report this: it is a defect of the sink")
         with mapping(f"lane {self._lane}"):
             self._connection().execute("BEGIN IMMEDIATE")
+            failpoint("sink.begun")
             row = self._connection().execute(SQL.lock_progress, self._lane_parameters()).fetchone()
         progress = progress_of(row)[0] if row else None
         if progress is None or progress.token != self._token:
