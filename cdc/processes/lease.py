@@ -4,8 +4,11 @@ A lease is liveness, never safety: a holder that is stopped and wakes after its 
 token checks at what it writes. Here it only learns early that it should not try.
 """
 
+import os
+import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 
 from cdc.coordination.port import Coordination, Lease
@@ -13,6 +16,11 @@ from cdc.model.errors import CdcError, CoordinationUnavailable, LeaseLost
 from cdc.observe.logs import fields, get_logger
 
 log = get_logger(__name__)
+
+
+def worker_name() -> str:
+    """`host:pid:` and something that no other process, also after a restart, has: who holds a lease, for people."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
 
 class Held:

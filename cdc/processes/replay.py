@@ -6,7 +6,6 @@ over, and goes on afterwards from the new checkpoint.
 
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CoordinationUnavailable, PositionError
 from cdc.model.position import file_number
-from cdc.processes.lease import Held, LeaseKeeper
+from cdc.processes.lease import Held, LeaseKeeper, worker_name
 from cdc.processes.reader import READER
 from cdc.processes.resume import rewind
 from cdc.queue.port import Queue
@@ -72,7 +71,7 @@ def _reader_lease(
     held = None
     while held is None and time.monotonic() < deadline:
         coordination.ask_handover(READER, 3.0)
-        held = keeper.acquire(READER, f"replay-{uuid.uuid4().hex[:12]}", floor=floor)
+        held = keeper.acquire(READER, worker_name(), floor=floor)
         if held is None:
             pause.wait(0.25)
     if held is None:

@@ -22,7 +22,7 @@ from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import SinkMetrics
 from cdc.processes.backoff import Backoff
 from cdc.processes.lane import LaneDuty, LaneWorker
-from cdc.processes.lease import Held, LeaseKeeper
+from cdc.processes.lease import Held, LeaseKeeper, worker_name
 from cdc.queue.port import Queue
 from cdc.target.port import Target
 
@@ -70,7 +70,7 @@ class SinkWorker:
         self._metrics = metrics
         self._health = health
         self._lease_seconds = config.coordinator.lease_seconds
-        self._member = f"{sink}-{uuid.uuid4().hex[:12]}"
+        self._member = worker_name()
         self._schemas: dict[str, TableSchema] = {}
         self._progress_lock = threading.Lock()
         self._works: dict[str, _Work] = {}
@@ -135,7 +135,7 @@ class SinkWorker:
         try:
             stored = self._progress().get(lane)
             floor = max(work.fenced_by, stored.token if stored else 0)
-            owner = f"{self._member}-{uuid.uuid4().hex[:6]}"
+            owner = f"{self._member}/{uuid.uuid4().hex[:6]}"
             held = keeper.acquire(f"{self._sink}/{lane}", owner, floor=floor)
         except RetryableError as error:
             self._postpone(lane, work, error)

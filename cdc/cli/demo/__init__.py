@@ -93,7 +93,8 @@ class _Demo:
             with Parts(load(file)) as parts:
                 for name in ("reader", "sink-1", "sink-2"):
                     self._start(name, file)
-                with View(self._out, parts, _SINK, shop) as view:
+                names = {child.pid: name for name, child in self._children.items()}
+                with View(self._out, parts, _SINK, shop, names) as view:
                     self._until_lanes_are_taken(view)
                     shop.start()
                     self._work(view, seconds)
@@ -120,7 +121,7 @@ class _Demo:
 
     def _until_lanes_are_taken(self, view: View) -> None:
         deadline = time.monotonic() + 30
-        while len(view.owners) < 4 or len({held.owner.rsplit("-", 1)[0] for held in view.owners.values()}) < 2:
+        while len(view.owners) < 4 or len(set(map(view.name, view.owners.values()))) < 2:
             self._look_after_children()
             if time.monotonic() > deadline:
                 raise FatalError("the sinks did not take their lanes in 30 s", hint="run `cdc --log-level debug demo`")
@@ -147,7 +148,7 @@ class _Demo:
     def _taken_over(self, view: View, before: dict[str, int]) -> dict[str, int]:
         """Says it once, when every lane is held again and some by a higher token."""
         risen = [lane for lane, token in before.items() if lane in view.owners and view.owners[lane].token > token]
-        lone = len({held.owner.rsplit("-", 1)[0] for held in view.owners.values()}) == 1
+        lone = set(map(view.name, view.owners.values())) == {"sink-2"}
         if not risen or not lone or len(view.owners) < len(before):
             return before
         tokens = ", ".join(f"lane {lane}: {before[lane]} → {view.owners[lane].token}" for lane in sorted(risen))

@@ -1,6 +1,7 @@
 """What the demo shows while it runs: a live table on a terminal, a line every two seconds elsewhere."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -36,11 +37,12 @@ class Latencies:
 class View:
     """A context manager; `refresh` asks the pipeline and draws."""
 
-    def __init__(self, console: Console, parts: Parts, sink: str, shop: Shop) -> None:
+    def __init__(self, console: Console, parts: Parts, sink: str, shop: Shop, names: Mapping[int, str]) -> None:
         self._console = console
         self._parts = parts
         self._sink = sink
         self._shop = shop
+        self._names = names
         self._live = Live(console=console, refresh_per_second=5, transient=True) if console.is_terminal else None
         self._began = time.monotonic()
         self._before = (self._began, 0)
@@ -62,6 +64,11 @@ class View:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def name(self, held: Holder) -> str:
+        """The process that holds a lane, by the name that the demo gave it."""
+        pid = int(held.owner.split(":")[1])
+        return self._names.get(pid, held.owner)
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -103,9 +110,7 @@ class View:
         )
 
     def _lanes(self) -> str:
-        return ", ".join(
-            f"{lane}: {_short(held.owner)} token {held.token}" for lane, held in sorted(self.owners.items())
-        )
+        return ", ".join(f"{lane}: {self.name(held)} token {held.token}" for lane, held in sorted(self.owners.items()))
 
     def _table(self, counts: dict[str, int]) -> Table:
         table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
@@ -113,11 +118,6 @@ class View:
             table.add_column(heading, justify="left" if heading in {"lane", "owner"} else "right")
         for lane in sorted(counts):
             held = self.owners.get(lane)
-            owner = Text(_short(held.owner), "green") if held else Text("nobody", "red")
+            owner = Text(self.name(held), "green") if held else Text("nobody", "red")
             table.add_row(lane, owner, str(held.token) if held else "", str(counts[lane]))
         return table
-
-
-def _short(owner: str) -> str:
-    """`sink-1a2b3c…` is enough to tell workers apart."""
-    return "-".join(owner.split("-")[:2])[:12]
