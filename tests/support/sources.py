@@ -71,6 +71,13 @@ def drain(stream: Stream, seconds: float = 20) -> list[Item]:
     return found
 
 
+def drain_for_ever(stream: Stream, seconds: float = 30) -> None:
+    """Reads until the stream raises; fails the test when it does not."""
+    deadline = time.monotonic() + seconds
+    for _ in stream.items(lambda: 0.05):
+        assert time.monotonic() < deadline, "no error"
+
+
 def transactions(stream: Stream, count: int, seconds: float = 20) -> list[list[Item]]:
     """The next `count` transactions with captured rows, each from Begin to End."""
     items = collect(stream, lambda found: sum(isinstance(item, End) for item in found) >= count, seconds)
