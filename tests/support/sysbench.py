@@ -21,6 +21,7 @@ from cdc.model.errors import LocalServerError
 
 _WANTED = apt.Wanted("sysbench")
 _SCRIPT = "oltp_read_write"
+COLUMNS = "id, k, c, pad"
 
 
 @dataclass(frozen=True, slots=True)
