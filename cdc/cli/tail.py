@@ -46,7 +46,7 @@ def tail(file: str, start: str | None, end: str | None, limit: int | None, marke
         with Parts(_of_many_processes(config)) as parts:
             _write(_queue(parts, _position(parts, end), markers, from_now_on=start is None), limit)
     else:
-        with Parts(_under_another_server_id(config)) as parts:
+        with Parts(_as_onlooker(config)) as parts:
             _write(_binlog(parts, start, _position(parts, end)), limit)
 
 
@@ -59,10 +59,11 @@ def _of_many_processes(config: ConnectorConfig) -> ConnectorConfig:
     return config
 
 
-def _under_another_server_id(config: ConnectorConfig) -> ConnectorConfig:
-    """The server throws out the older of two replicas with one id: under the file's, this would stop the reader."""
-    other = 2**31 + secrets.randbelow(2**31 - 1)
-    return config.model_copy(update={"source": config.source.model_copy(update={"server_id": other})})
+def _as_onlooker(config: ConnectorConfig) -> ConnectorConfig:
+    """The server throws out the older of two replicas with one id: under the file's, this would stop the reader. And a
+    table that was dropped is no reason to stop for who only looks."""
+    other = {"server_id": 2**31 + secrets.randbelow(2**31 - 1), "schema_changes": "ignore"}
+    return config.model_copy(update={"source": config.source.model_copy(update=other)})
 
 
 def _position(parts: Parts, end: str | None) -> FilePosition | None:
@@ -90,10 +91,8 @@ def _progress(parts: Parts) -> list[Mapping[str, Progress]]:
 
 def _binlog(parts: Parts, start: str, to: FilePosition | None) -> Iterator[bytes | None]:
     point = parts.source.resolve(start)
-    log.info(
-        f"reading {parts.config.source.url.redacted} from {point.position}",
-        extra=fields("tail.from", asked=start, position=str(point.position)),
-    )
+    if ":" in start and start != str(point.position):
+        log.info("reading from a boundary", extra=fields("tail.from", asked=start, position=str(point.position)))
     return processes.from_binlog(parts.config, parts.source, point, to=to, wait=lambda: _IDLE_SECONDS)
 
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cdc.coordination.port import Holder
-from cdc.model.change import parse
+from cdc.model.change import Change, parse
 from cdc.model.checkpoint import Checkpoint, LaneCount, Progress
 from cdc.model.errors import CdcError
 from cdc.processes.parts import Parts
 from cdc.queue.port import Queue
 
 T = TypeVar("T")
+_LOOK_AHEAD_MESSAGES = 200
+_LOOK_AHEAD_BYTES = 1024 * 1024
 _WAIT_SECONDS = 0.5  # for a message that the checkpoint says is there
 
 
@@ -211,9 +213,13 @@ def _lag_seconds(row: Progress, behind: int | None, known: _Known, asked: _Asked
 
 
 def _commit_us_after(queue: Queue, row: Progress) -> int | None:
+    """Of the first change event that counts: markers and what a restarted reader sent again come before it."""
     reader = queue.reader("", row.lane, row.offset)
     try:
-        received = reader.read(1, 1, _WAIT_SECONDS)
-        return parse(received[0].key, received[0].value).commit_us if received else None
+        for received in reader.read(_LOOK_AHEAD_MESSAGES, _LOOK_AHEAD_BYTES, _WAIT_SECONDS):
+            item = parse(received.key, received.value)
+            if isinstance(item, Change) and item.seq > row.watermark:
+                return item.commit_us
+        return None
     finally:
         reader.close()
