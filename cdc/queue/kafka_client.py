@@ -15,8 +15,11 @@ from cdc.model.config import ConnectorConfig, Tls
 from cdc.model.errors import CdcError, Fenced, Gap, QueueRefused, QueueUnavailable
 from cdc.queue.breakage import too_large
 
-ANSWER_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 5.0
 """How long a broker may take for one answer before the queue counts as unavailable."""
+
+CONFIRM_SECONDS: Final = 10.0
+"""How long no message may be confirmed while some are out, likewise: with acks=all all replicas in sync must have them."""
 
 BATCH_OVERHEAD_BYTES: Final = 64 * 1024
 """What the record batch adds to a value: key, headers, framing."""
@@ -167,7 +170,7 @@ def explained(
         case "fenced":
             return Fenced(said, hint="another reader has taken over; this one may stand by for the lease")
         case "too_large":
-            return too_large(lane, size, "max.message.bytes of its topic is less than queue.max_message_bytes")
+            return too_large(lane, size, "more than max.message.bytes of its topic")
         case "gap":
             return Gap(said, hint="run `cdc replay FILE --from POSITION`")
         case _:

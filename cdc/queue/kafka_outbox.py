@@ -8,29 +8,26 @@ from confluent_kafka import Message as Report
 
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueUnavailable
-from cdc.queue.kafka_client import ANSWER_SECONDS, BATCH_OVERHEAD_BYTES, Ear, explained, settings
+from cdc.queue.kafka_client import BATCH_OVERHEAD_BYTES, CONFIRM_SECONDS, Ear, explained, meaning, settings
 
 _POLL_SECONDS: Final = 0.1
 
 
 class Batch:
-    """Messages that are confirmed together: how many are still out, and what went wrong first."""
+    """Messages that are confirmed together: how many are still out, and the bytes of all."""
 
-    __slots__ = ("_outbox", "error", "failed", "outstanding", "size_bytes")
+    __slots__ = ("_outbox", "outstanding", "size_bytes")
 
     def __init__(self, outbox: "Outbox") -> None:
         self._outbox = outbox
         self.outstanding = 0
         self.size_bytes = 0
-        self.error: KafkaError | None = None
-        self.failed: tuple[str, int] = ("", 0)
 
     def delivered(self, error: KafkaError | None, report: Report) -> None:
         self.outstanding -= 1
         self._outbox.outstanding -= 1
-        if error is not None and self.error is None:
-            self.error = error
-            self.failed = (f"{report.topic()}/{report.partition()}", len(report.value() or b""))
+        if error is not None:
+            self._outbox.failed(error, report)
 
 
 class Outbox:
@@ -38,7 +35,7 @@ class Outbox:
     `discard`.
 
     In librdkafka messages never time out (message.timeout.ms 0): its gapless guarantee does not cover those that do, and a
-    later message might overtake one that is lost. Instead, when nothing was confirmed for ANSWER_SECONDS, all are discarded.
+    later message might overtake one that is lost. Instead, when nothing was confirmed for CONFIRM_SECONDS, all are discarded.
     """
 
     def __init__(self, config: ConnectorConfig, fixed: dict[str, Any]) -> None:
@@ -58,6 +55,7 @@ class Outbox:
         }
         self._producer: Producer | None = Producer(settings(config, self._ear, own, tunable))
         self._heard_at = time.monotonic()
+        self._failure: CdcError | None = None
         self.outstanding = 0
 
     @property
@@ -75,7 +73,6 @@ class Outbox:
             self._heard_at = time.monotonic()
         while not self._taken(batch, topic, partition, key, value):
             self.poll(_POLL_SECONDS)
-            self.check(batch)
         batch.outstanding += 1
         self.outstanding += 1
         batch.size_bytes += len(value or b"")
@@ -86,33 +83,49 @@ class Outbox:
         except BufferError:
             return False
         except KafkaException as error:
-            raise self.failure(error.args[0], f"{topic}/{partition}", len(value or b"")) from error
+            # Once something has failed for good it says only that; the reports say why.
+            self._note(error.args[0], f"{topic}/{partition}", len(value or b""))
+            self._hear(0)
+            raise self._failure or self.failure(error.args[0]) from error
         return True
 
     def poll(self, seconds: float) -> None:
-        """Lets confirmations in; waits up to `seconds` for the first. Raises QueueUnavailable when none came for too long."""
+        """Lets confirmations in; waits up to `seconds` for the first. Raises what failed."""
         before = self.outstanding
-        try:
-            self.driver.poll(seconds)
-        except KafkaException as error:
-            raise self.failure(error.args[0]) from error
+        if not self._hear(seconds):
+            # The reports of the messages that it concerns come after it, and may say more.
+            self._hear(_POLL_SECONDS)
+        if self._failure is not None:
+            raise self._failure
         now = time.monotonic()
         if self.outstanding != before or not self.outstanding:
             self._heard_at = now
-        elif now - self._heard_at > ANSWER_SECONDS:
+        elif now - self._heard_at > CONFIRM_SECONDS:
             heard = self._ear.heard or KafkaError(KafkaError._TIMED_OUT, "no message was confirmed in time")
             raise self.failure(heard)
 
-    def check(self, batch: Batch) -> None:
-        if batch.error is not None:
-            raise self.failure(batch.error, *batch.failed)
+    def _hear(self, seconds: float) -> bool:
+        """Serves callbacks; False where it heard of an error that ends the whole producer."""
+        try:
+            self.driver.poll(seconds)
+        except KafkaException as error:
+            self._note(error.args[0])
+            return False
+        return True
+
+    def failed(self, error: KafkaError, report: Report) -> None:
+        """A report says that a message did not arrive."""
+        self._note(error, f"{report.topic()}/{report.partition()}", len(report.value() or b""))
+
+    def _note(self, error: KafkaError, lane: str = "", size: int = 0) -> None:
+        """Keeps the first error, but for one that has a reason where the first had none: most fell with another."""
+        if self._failure is None or (isinstance(self._failure, QueueUnavailable) and meaning(error) != "unavailable"):
+            self._failure = self.failure(error, lane, size)
 
     def until_confirmed(self, batch: Batch) -> None:
         """Returns when all of the batch are confirmed."""
         while batch.outstanding:
             self.poll(_POLL_SECONDS)
-            self.check(batch)
-        self.check(batch)
 
     def failure(self, error: KafkaError, lane: str = "", size: int = 0) -> CdcError:
         return explained(self._config, error, self._ear, what="publishing", lane=lane, size=size)

@@ -72,8 +72,6 @@ class KafkaProducer(KafkaRun):
     def _settle(self, wait_seconds: float, *, at_once: bool = False) -> None:
         """Lets confirmations in, and moves on what they cover; raises what failed."""
         self._out.poll(wait_seconds)
-        for batch, _ in (*self._unconfirmed, *self._storing):
-            self._out.check(batch)
         while self._unconfirmed and not self._unconfirmed[0][0].outstanding:
             self._due = self._unconfirmed.popleft()[1]
         now = time.monotonic()

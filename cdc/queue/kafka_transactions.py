@@ -12,7 +12,7 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.schema import TableSchema
 from cdc.queue.breakage import check_sizes
-from cdc.queue.kafka_client import ANSWER_SECONDS
+from cdc.queue.kafka_client import CONFIRM_SECONDS
 from cdc.queue.kafka_run import KafkaRun
 
 
@@ -24,9 +24,9 @@ class TransactionalProducer(KafkaRun):
             # Looked at before too: a zombie must not fence the newer reader.
             self._load(token)
             # librdkafka wants messages to time out within their transaction; those then are part of none that is committed.
-            timeout = {"message.timeout.ms": int(ANSWER_SECONDS * 1000)}
+            timeout = {"message.timeout.ms": int(CONFIRM_SECONDS * 1000)}
             self._begin({"transactional.id": f"{self._config.name}-reader", **timeout})
-            self._call(self._out.driver.init_transactions, ANSWER_SECONDS)
+            self._call(self._out.driver.init_transactions, CONFIRM_SECONDS)
             return self._load(token)
 
     def ready(self, wait_seconds: float) -> bool:
@@ -46,7 +46,7 @@ class TransactionalProducer(KafkaRun):
             self._send_checkpoint(batch, checkpoint)
             self._remove_older(batch)
             self._out.until_confirmed(batch)
-            self._call(driver.commit_transaction, ANSWER_SECONDS)
+            self._call(driver.commit_transaction, CONFIRM_SECONDS)
             self._confirmed = checkpoint
 
     def flush(self) -> None:
