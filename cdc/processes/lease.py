@@ -111,7 +111,8 @@ class LeaseKeeper:
             with self._lock:
                 held = list(self._held)
             for one in held:
-                self._renew(one)
+                if not one.lost:
+                    self._renew(one)
 
     def _renew(self, held: Held) -> None:
         try:
