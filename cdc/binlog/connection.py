@@ -193,6 +193,8 @@ class BinlogConnection:
 
     def close(self) -> None:
         self._packets.close()
+        # PyMySQL's buffered file holds on to the socket as well. No COM_QUIT: the server does not listen while it dumps.
+        self._connection._force_close()  # type: ignore[attr-defined]
 
 
 def connect(url: Url, tls: Tls | None, read_timeout_seconds: float) -> "Connection[Cursor]":

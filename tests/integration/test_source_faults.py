@@ -13,7 +13,7 @@ from cdc.model.errors import BinlogDamaged, CdcError, PositionError, SourceChang
 from tests.fixtures.servers import Database, connect
 from tests.support.own_source import fresh_database, start_own_source
 from tests.support.proxy import FaultProxy
-from tests.support.sources import drafts, drain, drain_for_ever, execute, idle, open_source, streaming, transactions
+from tests.support.sources import drafts, drain_for_ever, execute, idle, open_source, streaming, transactions
 from tests.support.wait import until
 
 TABLE = "CREATE TABLE items (id int PRIMARY KEY, name varchar(400))"
@@ -45,7 +45,7 @@ def test_a_flipped_bit_on_the_way_stops_before_a_row_is_shown(
         execute(any_source_db, f"INSERT INTO items VALUES (1, '{'x' * 390}')")
         proxy.resume()
         with pytest.raises(BinlogDamaged, match=r"at mysql-bin\.\d+:\d+: the checksum of an event") as caught:
-            drain(stream)
+            drain_for_ever(stream)
     assert "compare the tables" in caught.value.hint
 
 

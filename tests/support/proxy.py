@@ -122,10 +122,11 @@ class FaultProxy:
             self.connections += 1
             with self._lock:
                 self._open |= {client, server}
-            self._start(self._pass_on, client, server, False)
-            self._start(self._pass_on, server, client, True)
+            ends = threading.Barrier(2)
+            self._start(self._pass_on, client, server, False, ends)
+            self._start(self._pass_on, server, client, True, ends)
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, replies: bool) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, replies: bool, ends: threading.Barrier) -> None:
         # A connection that one side has ended refuses the other side's bytes: the fault that is wanted, or its echo.
         with contextlib.suppress(OSError):
             while chunk := source.recv(65536):
@@ -144,10 +145,11 @@ class FaultProxy:
                     sink.sendall(chunk)
         _end(sink)
         _end(source)
-        if replies:
-            # Both directions have ended, or are about to; the sockets close when the last thread lets go of them.
-            with self._lock:
-                self._open -= {source, sink}
+        # The other direction may still be at work on these sockets.
+        ends.wait()
+        with self._lock:
+            self._open.discard(source)
+        source.close()
 
     def _spoiled(self, chunk: bytes) -> tuple[bytes, bool]:
         """(what to pass on, whether the connection goes on)."""
