@@ -92,8 +92,7 @@ class Marker:
     content: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A decoded change of one row, before it has a lane, a count and a place in the order.
 
     `key` holds the key columns of the row it changes; `before` and `after` what remains after projection and masks.
