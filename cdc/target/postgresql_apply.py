@@ -197,27 +197,32 @@ class Applier:
             if step.small:
                 waiting.append(step)
                 continue
-            self.pipelined(waiting)
+            self.apply_all(waiting)
             waiting = []
             self._staged(step)
-        self.pipelined(waiting)
+        self.apply_all(waiting)
 
-    def pipelined(self, steps: Sequence[Step]) -> None:
-        """All of them in one round trip; the first that fails ends the rest."""
-        prepared = [(step, step.sql, (step.parameter,)) for step in steps]
-        if not prepared:
-            return
-        cursors = [self._connection.cursor() for _ in prepared]
+    def apply_all(self, steps: Sequence[Step]) -> None:
+        """Small steps: all but the last in one pipeline, the last alone. The first that fails ends the rest.
+
+        A transaction must not be left idle after a pipeline: psycopg ends one with Sync and Flush, and the Flush takes back
+        the idle-in-transaction timer that PostgreSQL set at the Sync (`PostgresMain`: it is set again only with the next
+        ReadyForQuery). A worker stopped there would never be ended.
+        """
+        prepared = [(step, self._connection.cursor(), step.parameter) for step in steps]
         try:
-            with self._connection.pipeline():
-                for cursor, (_, sql, parameters) in zip(cursors, prepared, strict=True):
-                    cursor.execute(sql, parameters)
+            if prepared[1:]:
+                with self._connection.pipeline():
+                    for step, cursor, parameter in prepared[:-1]:
+                        cursor.execute(step.sql, (parameter,))
+            for step, cursor, parameter in prepared[-1:]:
+                cursor.execute(step.sql, (parameter,))
         except psycopg.Error as error:
-            failed = next((s for s, c in zip(steps, cursors, strict=True) if c.pgresult is None), steps[-1])
+            failed = next((step for step, cursor, _ in prepared if cursor.pgresult is None), steps[-1])
             raise refused(error, failed) from None
-        for step, cursor in zip(steps, cursors, strict=True):
+        for step, cursor, parameter in prepared:
             if step.missing and cursor.rowcount != len(step.rows):
-                self._name_missing(step, step.shape.missing_records, (step.parameter,))
+                self._name_missing(step, step.shape.missing_records, (parameter,))
 
     def _staged(self, step: Step) -> None:
         stage = self._stage(step.shape)
@@ -267,7 +272,7 @@ class Displacement:
     def run(self, steps: Sequence[Step], applier: Applier) -> None:
         deletes = [step for step in steps if step.kind == "delete"]
         writes = [step for step in steps if step.kind != "delete"]
-        applier.pipelined(deletes)
+        applier.apply_all(deletes)
         try:
             taken = [(step, *self._take_out(step)) for step in writes]
             for step, stage, moved in taken:

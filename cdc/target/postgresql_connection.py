@@ -1,5 +1,6 @@
 """One connection to PostgreSQL: TLS, time limits taken from the lease, session settings, and who we are to others."""
 
+import logging
 import math
 import ssl
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from cdc.target.postgresql_errors import connect_error
 
 Connection = psycopg.Connection[TupleRow]
 
+# Looking at a table for the first time, or making it, happens beside an open transaction that idles meanwhile.
+_LEAST_IDLE_SECONDS = 2.0
 _SSL_MODES = {"disabled": "disable", "required": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
 _SETTINGS = """
 SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
@@ -81,17 +84,20 @@ def _system_ca() -> str:
 def connect(config: SinkConfig, application_name: str, lease_seconds: float) -> Session:
     """A session with autocommit on: transactions are begun and ended by statements, so that they can be pipelined.
 
-    The server ends it when it idles in a transaction for a lease; it waits for locks half a lease. There is no
-    statement_timeout: a long merge is no fault, and a new holder of the lane ends it by itself.
+    The server ends it when it idles in a transaction for a lease (two seconds at least); it waits for locks half a lease.
+    There is no statement_timeout: a long merge is no fault, and a new holder of the lane ends it by itself.
     Raises TargetUnavailable or TargetRefused.
     """
+    # What psycopg warns of on a lost connection, it raises as well; the second telling would be noise.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     arguments = connect_arguments(config, application_name, lease_seconds)
     try:
         connection = psycopg.connect(autocommit=True, **arguments)
     except psycopg.Error as error:
         raise connect_error(error, server_of(config), config.url.password) from None
     try:
-        idle, lock = f"{lease_seconds * 1000:.0f}", f"{max(1.0, lease_seconds * 500):.0f}"
+        idle = f"{max(lease_seconds, _LEAST_IDLE_SECONDS) * 1000:.0f}"
+        lock = f"{max(1.0, lease_seconds * 500):.0f}"
         with connection.pipeline():
             connection.execute(_SETTINGS, {"idle": idle, "lock": lock})
             row = connection.execute(_SESSION).fetchone()

@@ -84,12 +84,15 @@ class PostgresqlWriter:
         connection = self._connection()
         if self._token == 0:
             raise TargetRefused("begin before take_over", hint="report this: it is a defect of the sink")
-        with mapping(), connection.pipeline():
-            connection.execute(_BEGIN)
-            failpoint("sink.begun")
-            locking = connection.execute(SQL.lock_progress, self._lane_parameters())
-            parked = connection.execute(_ANY_PARKED, self._lane_parameters())
-            row, any_parked = locking.fetchone(), parked.fetchone()
+        # BEGIN alone changes nothing: to stop before or after it is the same.
+        failpoint("sink.begun")
+        with mapping(), psycopg.ClientCursor(connection) as cursor:
+            # Three statements in one simple query. Not a pipeline: see `Applier.apply_all`.
+            cursor.execute(f"{_BEGIN}; {SQL.lock_progress}; {_ANY_PARKED}", self._lane_parameters())
+            cursor.nextset()
+            row = cursor.fetchone()
+            cursor.nextset()
+            any_parked = cursor.fetchone()
         progress = progress_of(row)[0] if row else None
         if progress is None or progress.token != self._token:
             self.rollback()
@@ -120,7 +123,10 @@ class PostgresqlWriter:
         rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]
         self._any_parked = self._any_parked or bool(rows)
         with mapping(), self._connection().cursor() as cursor:
-            cursor.executemany(SQL.insert_letter, rows)
+            # executemany is a pipeline, so the last goes alone: see `Applier.apply_all`.
+            cursor.executemany(SQL.insert_letter, rows[:-1])
+            for last in rows[-1:]:
+                cursor.execute(SQL.insert_letter, last)
 
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):

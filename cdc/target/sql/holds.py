@@ -42,7 +42,7 @@ def fix(dialect: SqlDialect, column: Column) -> str:
 
 
 def _text(dialect: SqlDialect, type_: Type) -> str:
-    return type_.compile(dialect=dialect.plain)
+    return "(not known here)" if isinstance(type_, sa.NullType) else type_.compile(dialect=dialect.plain)
 
 
 def _source_text(column: Column) -> str:

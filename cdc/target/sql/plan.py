@@ -4,6 +4,7 @@ Made once for each schema fingerprint: reflects the target's table, makes it whe
 verifies that it can hold what will come.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -215,7 +216,10 @@ def _reflect(connection: sa.Connection, name: TargetName) -> _Found | None:
     inspector = sa.inspect(connection)
     if not inspector.has_table(name.table, schema=name.schema):
         return None
-    types = {column["name"]: column["type"] for column in inspector.get_columns(name.table, schema=name.schema)}
+    with warnings.catch_warnings():
+        # A type that SQLAlchemy does not know is refused where a source's column needs it, and is no matter elsewhere.
+        warnings.simplefilter("ignore", sa.exc.SAWarning)
+        types = {column["name"]: column["type"] for column in inspector.get_columns(name.table, schema=name.schema)}
     unique = {frozenset(inspector.get_pk_constraint(name.table, schema=name.schema)["constrained_columns"])}
     for constraint in inspector.get_unique_constraints(name.table, schema=name.schema):
         unique.add(frozenset(constraint["column_names"]))

@@ -1,0 +1,202 @@
+"""Types and values at SQL targets, as docs/types.md says: pure functions."""
+
+import pytest
+from sqlalchemy import types as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from cdc.model.errors import TargetRefused
+from cdc.model.schema import Column
+from cdc.target.sql import holds
+from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SQLITE, SqlDialect
+from cdc.target.sql.typemap import Type, column_type, integer_range, mysql_collation
+from cdc.target.sql.values import convert, converter
+
+UTF8 = {"charset": "utf8mb4", "collation": "utf8mb4_0900_ai_ci"}
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (Column("c", "tinyint"), "SMALLINT"),
+        (Column("c", "tinyint", unsigned=True), "SMALLINT"),
+        (Column("c", "smallint", unsigned=True), "INTEGER"),
+        (Column("c", "mediumint", unsigned=True), "INTEGER"),
+        (Column("c", "int"), "INTEGER"),
+        (Column("c", "int", unsigned=True), "BIGINT"),
+        (Column("c", "bigint"), "BIGINT"),
+        (Column("c", "bigint", unsigned=True), "NUMERIC(20, 0)"),
+        (Column("c", "bit", length=63), "BIGINT"),
+        (Column("c", "bit", length=64), "NUMERIC(20, 0)"),
+        (Column("c", "decimal", precision=12, scale=3), "NUMERIC(12, 3)"),
+        (Column("c", "time", scale=6), "INTERVAL (6)"),
+        (Column("c", "timestamp", scale=0), "TIMESTAMP(0) WITH TIME ZONE"),
+        (Column("c", "char", length=5, **UTF8), "VARCHAR(5)"),
+        (Column("c", "json"), "JSON"),
+    ],
+)
+def test_a_postgresql_column_is_as_wide_as_the_sources(column: Column, expected: str) -> None:
+    assert column_type(POSTGRESQL, column).compile(dialect=POSTGRESQL.plain) == expected
+
+
+@pytest.mark.parametrize("dialect", [POSTGRESQL, MYSQL, SQLITE], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("kind", ["geometry", "vector", "something new"])
+def test_a_type_without_a_counterpart_is_refused_by_name(dialect: SqlDialect, kind: str) -> None:
+    with pytest.raises(TargetRefused, match=kind):
+        column_type(dialect, Column("where", kind))
+
+
+def test_sqlite_keeps_as_text_what_its_numbers_would_change() -> None:
+    for column in (Column("c", "bigint", unsigned=True), Column("c", "decimal", precision=5, scale=2)):
+        assert isinstance(column_type(SQLITE, column), sa.TEXT)
+    assert isinstance(column_type(SQLITE, Column("c", "bigint")), sa.INTEGER)
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({"utf8mb4_0900_ai_ci", "utf8mb4_0900_bin"}, "utf8mb4_0900_ai_ci"),
+        ({"utf8mb4_nopad_bin", "utf8mb4_bin"}, "utf8mb4_nopad_bin"),
+        ({"utf8mb4_0900_bin"}, "utf8mb4_0900_bin"),
+        (set(), "utf8mb4_bin"),
+    ],
+)
+def test_a_collation_that_the_target_lacks_becomes_one_that_keeps_more_apart(there: set[str], expected: str) -> None:
+    assert mysql_collation(Column("c", "varchar", length=5, **UTF8), frozenset(there)) == expected
+    latin = Column("c", "varchar", length=5, charset="latin1", collation="latin1_swedish_ci")
+    assert mysql_collation(latin, frozenset({*there, "latin1_swedish_ci"})).endswith("_bin")
+
+
+def test_text_of_another_charset_gets_room_for_its_utf8mb4_bytes() -> None:
+    latin = Column("c", "text", charset="latin1", collation="latin1_swedish_ci")
+    assert isinstance(column_type(MYSQL, latin), mysql.MEDIUMTEXT)
+    assert isinstance(column_type(MYSQL, Column("c", "text", **UTF8)), mysql.TEXT)
+    assert isinstance(column_type(MYSQL, Column("c", "varchar", length=60_000, **UTF8)), mysql.MEDIUMTEXT)
+
+
+ALL = [
+    *(Column("c", kind, unsigned=u) for kind in ("tinyint", "smallint", "mediumint", "int", "bigint") for u in (0, 1)),
+    *(Column("c", kind, scale=s) for kind in ("time", "datetime", "timestamp") for s in (0, 3, 6)),
+    *(Column("c", kind, length=n, **UTF8) for kind in ("char", "varchar") for n in (1, 255)),
+    *(Column("c", kind, length=20) for kind in ("binary", "varbinary")),
+    *(Column("c", kind, **UTF8) for kind in ("tinytext", "text", "mediumtext", "longtext", "json")),
+    *(Column("c", kind) for kind in ("tinyblob", "blob", "mediumblob", "longblob", "float", "double", "year", "date")),
+    *(Column("c", "bit", length=n) for n in (1, 8, 64)),
+    Column("c", "decimal", precision=65, scale=30),
+    *(Column("c", kind, members=("a", "b"), **UTF8) for kind in ("enum", "set")),
+]
+
+
+@pytest.mark.parametrize("dialect", [POSTGRESQL, MYSQL, SQLITE], ids=lambda dialect: dialect.name)
+def test_what_is_made_for_a_column_can_hold_it(dialect: SqlDialect) -> None:
+    for column in ALL:
+        assert holds.problem(dialect, column, column_type(dialect, column)) is None, column
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (Column("c", "int", unsigned=True), sa.INTEGER()),
+        (Column("c", "int"), sa.SMALLINT()),
+        (Column("c", "int"), sa.BOOLEAN()),
+        (Column("c", "int"), postgresql.DOUBLE_PRECISION()),
+        (Column("c", "bigint", unsigned=True), sa.NUMERIC(19, 0)),
+        (Column("c", "decimal", precision=10, scale=2), sa.NUMERIC(10, 1)),
+        (Column("c", "decimal", precision=10, scale=2), sa.NUMERIC(10, 3)),
+        (Column("c", "double"), sa.REAL()),
+        (Column("c", "time", scale=0), sa.TIME()),
+        (Column("c", "time", scale=6), postgresql.INTERVAL(precision=3)),
+        (Column("c", "datetime", scale=0), postgresql.TIMESTAMP(timezone=True)),
+        (Column("c", "datetime", scale=6), postgresql.TIMESTAMP(precision=3)),
+        (Column("c", "varchar", length=10), sa.VARCHAR(9)),
+        (Column("c", "varchar", length=10), sa.CHAR(10)),
+        (Column("c", "text"), sa.VARCHAR(100)),
+        (Column("c", "blob"), sa.TEXT()),
+        (Column("c", "enum", members=("long one",)), sa.VARCHAR(3)),
+        (Column("c", "date"), sa.NullType()),
+    ],
+)
+def test_what_cannot_hold_every_value_of_a_column_is_said(column: Column, target: Type) -> None:
+    assert holds.problem(POSTGRESQL, column, target)
+    assert holds.fix(POSTGRESQL, column).startswith("make it ")
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (Column("c", "int"), sa.BIGINT()),
+        (Column("c", "bigint", unsigned=True), sa.NUMERIC()),
+        (Column("c", "decimal", precision=10, scale=2), sa.NUMERIC()),
+        (Column("c", "float"), postgresql.DOUBLE_PRECISION()),
+        (Column("c", "timestamp", scale=0), postgresql.TIMESTAMP()),
+        (Column("c", "char", length=10), sa.CHAR(10)),
+        (Column("c", "varchar", length=10), sa.TEXT()),
+        (Column("c", "json"), postgresql.JSONB()),
+        (Column("c", "json"), sa.TEXT()),
+        (Column("c", "enum", members=("a",)), sa.VARCHAR(3)),
+    ],
+)
+def test_a_wider_column_made_by_others_is_taken(column: Column, target: Type) -> None:
+    assert holds.problem(POSTGRESQL, column, target) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (Column("c", "blob"), mysql.TINYBLOB()),
+        (Column("c", "binary", length=4), sa.BINARY(8)),
+        (Column("c", "datetime", scale=0), mysql.TIMESTAMP()),
+        (Column("c", "enum", members=("a", "b")), mysql.ENUM("a")),
+        (Column("c", "set", members=("a",)), mysql.ENUM("a")),
+        (Column("c", "int", unsigned=True), mysql.INTEGER()),
+        (Column("c", "int"), mysql.INTEGER(unsigned=True)),
+        (Column("c", "text"), mysql.TINYTEXT()),
+    ],
+)
+def test_what_cannot_hold_every_value_at_mysql_is_said(column: Column, target: Type) -> None:
+    assert holds.problem(MYSQL, column, target)
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (Column("c", "decimal", precision=5, scale=2), sqlite.NUMERIC()),
+        (Column("c", "varchar", length=5), sqlite.INTEGER()),
+        (Column("c", "bigint", unsigned=True), sqlite.INTEGER()),
+        (Column("c", "double"), sqlite.TEXT()),
+    ],
+)
+def test_an_affinity_that_would_change_values_at_sqlite_is_said(column: Column, target: Type) -> None:
+    assert holds.problem(SQLITE, column, target)
+
+
+def test_only_columns_that_need_it_are_converted() -> None:
+    assert converter(POSTGRESQL, Column("c", "varchar", length=5)) is None
+    assert converter(MYSQL, Column("c", "bigint", unsigned=True)) is None
+    rows = [(1, "a")]
+    assert convert(rows, ()) is rows
+
+
+@pytest.mark.parametrize(
+    ("dialect", "column", "wire", "expected"),
+    [
+        (POSTGRESQL, Column("c", "blob"), "AP8=", "\\x00ff"),
+        (MYSQL, Column("c", "blob"), "AP8=", b"\0\xff"),
+        (SQLITE, Column("c", "binary", length=2), "AP8=", b"\0\xff"),
+        (MYSQL, Column("c", "timestamp", scale=0), "2024-01-02T03:04:05Z", "2024-01-02T03:04:05"),
+        (SQLITE, Column("c", "bigint", unsigned=True), 2**64 - 1, "18446744073709551615"),
+        (SQLITE, Column("c", "bit", length=64), 1, "1"),
+    ],
+)
+def test_wire_values_become_what_the_driver_takes(
+    dialect: SqlDialect, column: Column, wire: object, expected: object
+) -> None:
+    change = converter(dialect, column)
+    assert change is not None
+    assert change(wire) == expected
+    assert list(convert([(None, 1), (wire, 2)], [(0, change)])) == [[None, 1], [expected, 2]]  # type: ignore[list-item]
+
+
+def test_ranges_of_integers() -> None:
+    assert integer_range(Column("c", "mediumint")) == (-8388608, 8388607)
+    assert integer_range(Column("c", "bit", length=3)) == (0, 7)
+    assert integer_range(Column("c", "varchar", length=3)) is None
