@@ -170,12 +170,12 @@ def _report(done: dict[str, Settled], verb: str, as_json: bool) -> None:
     for sink, settled in done.items():
         click.echo(f"{sink}: {_letters(settled.letters)} of {settled.rows} row{'s' * (settled.rows != 1)} {verb}")
         for row, why in settled.refused.items():
-            click.echo(escape(redact(f"  {row.db}.{row.table} {row.key.decode()} is refused again: {why}")))
+            click.echo(escape(redact(f"  {row.db}.{row.table} {row.shown} is refused again: {why}")))
 
 
 def _settled(settled: Settled, verb: str) -> dict[str, Any]:
     refused = [
-        {"table": f"{row.db}.{row.table}", "key": row.key.decode(), "reason": redact(why)}
+        {"table": f"{row.db}.{row.table}", "key": row.shown, "reason": redact(why)}
         for row, why in settled.refused.items()
     ]
     return {verb: settled.letters, "rows": settled.rows, "refused": refused}

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+import orjson
+
 from cdc.model.batch import TableBatch
 from cdc.model.change import Change, parse
 from cdc.model.errors import PoisonMessage, RowRefused, TableRefused
@@ -31,6 +33,11 @@ class RowOf(NamedTuple):
     @classmethod
     def of(cls, letter: StoredLetter) -> "RowOf":
         return cls(letter.db, letter.table, letter.key_json)
+
+    @property
+    def shown(self) -> str:
+        """The key's values, for people."""
+        return ", ".join(str(value) for value in orjson.loads(self.key).values())
 
 
 @dataclass(slots=True)

@@ -1,0 +1,174 @@
+"""Dead letters against the in-memory twins: retries bring the present state, and each row is settled once."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pytest
+
+from cdc.model.batch import DeadLetter
+from cdc.model.change import Change, Draft, Row, Transaction, parse, render_change
+from cdc.model.checkpoint import Checkpoint, SourcePoint
+from cdc.model.config import SinkConfig
+from cdc.model.errors import TableRefused
+from cdc.model.position import Sequence
+from cdc.model.schema import Column, TableSchema
+from cdc.processes import dead_letters
+from cdc.processes.dead_letters import chosen, drop, pages, retry
+from cdc.queue.memory import MemoryQueue
+from cdc.target.memory import MemoryStore, MemoryTarget
+from cdc.target.port import StoredLetter
+from tests.support.queues import connector
+
+POINT = SourcePoint("s", "m.000001", 4)
+OLD = TableSchema("shop", "orders", (Column("id", "int", nullable=False), Column("note", "text")), ("id",))
+NEW = TableSchema("shop", "orders", (*OLD.columns, Column("total", "int")), ("id",))
+
+
+class Parked:
+    """A target with dead letters, and the queue that has their schemas."""
+
+    def __init__(self) -> None:
+        name = secrets.token_hex(4)
+        self.target = MemoryTarget("shop", "sink", SinkConfig.model_validate({"url": f"memory://{name}"}))
+        self.queue = MemoryQueue(connector(f"memory://{name}"))
+        producer = self.queue.producer()
+        producer.open(1)
+        producer.publish([], Checkpoint(1, POINT, 1, "f"), [OLD, NEW])
+        producer.flush()
+        producer.close()
+        self._tokens = iter(range(1, 1000))
+        self._offset = 100
+
+    @property
+    def store(self) -> MemoryStore:
+        return self.target.store
+
+    def rows(self) -> list[Row]:
+        return sorted(self.store.rows("orders").values(), key=lambda row: str(row["id"]))
+
+    def park(self, op: str, number: int, after: Row | None, *, schema: TableSchema = OLD, lane: str = "0") -> None:
+        self._offset += 10
+        message = render_change(
+            Draft(op, "shop", "orders", schema.fingerprint(), {"id": number}, None, after),
+            connector="shop",
+            flavor="mysql",
+            transaction=Transaction(POINT, 1, None, None, 1),
+            seq=Sequence(1, 1, self._offset, 0),
+            event_offset=self._offset,
+            lane=lane,
+            n=1,
+            token=1,
+            total_order=1,
+            table_order=1,
+            ends_transaction=True,
+            replay=False,
+            now_ms=1,
+        )
+        change = parse(message.key, message.value)
+        assert isinstance(change, Change)
+        writer = self.target.writer(10)
+        writer.take_over(lane, next(self._tokens))
+        progress = writer.begin()
+        writer.park([DeadLetter(change, "waits")])
+        writer.commit(progress)
+        writer.close()
+
+
+@pytest.fixture
+def parked() -> Iterator[Parked]:
+    made = Parked()
+    yield made
+    made.queue.close()
+
+
+def numbers(letters: Iterable[StoredLetter]) -> list[int]:
+    return [value for letter in letters for value in orjson.loads(letter.key_json).values()]
+
+
+def row(number: int, note: str, **more: int) -> Row:
+    return {"id": number, "note": note, **more}
+
+
+def test_a_retry_applies_the_net_change_of_each_row(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "first"))
+    parked.park("c", 2, row(2, "only"))
+    parked.park("u", 1, row(1, "last"))
+    parked.park("c", 3, row(3, "gone"))
+    parked.park("d", 3, None)
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert (done.letters, done.rows, done.refused) == (5, 3, {})
+    assert parked.rows() == [row(1, "last"), row(2, "only")]
+    assert parked.target.dead_letter_count() == 0
+
+
+def test_a_row_that_is_refused_again_stays_and_keeps_no_other_waiting(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "bad"))
+    parked.park("c", 2, row(2, "good"))
+    parked.store.refuse = lambda table, image: "bad" if image["note"] == "bad" else None
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert (done.letters, len(done.refused)) == (1, 1)
+    assert parked.rows() == [row(2, "good")]
+    assert numbers(chosen(parked.target, None)) == [1]
+
+
+def test_one_letter_brings_all_of_its_row_and_no_other(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "a"))
+    parked.park("c", 2, row(2, "b"))
+    parked.park("u", 1, row(1, "c"))
+    last = chosen(parked.target, None)[-1]
+    letters = chosen(parked.target, [last.id])
+    assert numbers(letters) == [1, 1]
+    retry(parked.target, parked.queue, letters)
+    assert parked.rows() == [row(1, "c")]
+
+
+def test_letters_of_two_versions_of_a_table_bring_the_last_one(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old"))
+    parked.park("u", 1, row(1, "new", total=5), schema=NEW)
+    parked.park("c", 2, row(2, "other"))
+    retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.rows()[0] == row(1, "new", total=5)
+    assert parked.target.dead_letter_count() == 0
+
+
+def test_a_last_version_without_all_columns_is_refused_with_the_way_out(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old"))
+    parked.park("u", 1, {"id": 1, "total": 5}, schema=NEW)
+    with pytest.raises(TableRefused, match="replay"):
+        retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.target.dead_letter_count() == 2
+
+
+def test_a_row_with_letters_in_two_lanes_gets_the_newest_lanes_state(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old lane"), lane="3")
+    parked.park("u", 1, row(1, "new lane"), lane="0")
+    parked.park("c", 2, row(2, "of lane 3"), lane="3")
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.rows() == [row(1, "new lane"), row(2, "of lane 3")]
+    assert done.letters == 3
+    assert parked.target.dead_letter_count() == 0
+
+
+def test_dropped_letters_change_nothing_at_the_target(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "a"))
+    parked.park("c", 2, row(2, "b"), lane="1")
+    done = drop(parked.target, chosen(parked.target, None))
+    assert (done.letters, done.rows) == (2, 2)
+    assert parked.target.dead_letter_count() == 0
+    assert "orders" not in parked.store.tables or parked.rows() == []
+
+
+def test_a_schema_that_the_queue_forgot_is_named(parked: Parked) -> None:
+    unknown = TableSchema("shop", "orders", (*NEW.columns, Column("x", "int")), ("id",))
+    parked.park("c", 1, row(1, "a"), schema=unknown)
+    with pytest.raises(TableRefused, match=unknown.fingerprint()):
+        retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.target.dead_letter_count() == 1
+
+
+def test_any_number_of_letters_is_read_page_by_page(parked: Parked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "PAGE_LETTERS", 3)
+    for number in range(8):
+        parked.park("c", number, row(number, "x"))
+    assert [number for page in pages(parked.target) for number in numbers(page)] == list(range(8))
