@@ -1,12 +1,18 @@
 """A connector with three sinks at once, over Redis Streams or Kafka."""
 
+import sqlite3
 import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
 
 from tests.fixtures.servers import Database
 from tests.support.pipeline import connector, write_connector
+from tests.support.sides import mysql_connection
 
 LEASE_SECONDS = 3.0
 
@@ -41,3 +47,24 @@ def write_three_sinks(
     if order == "transaction":
         document["queue"].pop("lanes", None)
     return write_connector(folder, document)
+
+
+def statement_at(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Runs one statement at a target, in a transaction of its own; its rows, if it has any."""
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        # A sink may be writing: the file's lock is waited for.
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60, isolation_level=None)) as sqlite:
+            return sqlite.execute(statement).fetchall()
+    if scheme == "postgresql":
+        with psycopg.connect(url, autocommit=True) as postgresql:
+            answer = postgresql.execute(statement.encode())
+            return answer.fetchall() if answer.description else []
+    with closing(mysql_connection(url)) as mysql, mysql.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def applied(url: str) -> int:
+    """How many change events the target says it has applied, over all lanes; an error before there is a lane."""
+    return int(statement_at(url, "SELECT SUM(events) FROM _cdc_progress")[0][0])
