@@ -21,7 +21,8 @@ MISSING_SECONDS: Final = 0.5
 """How long to wait before asking again for a topic that does not exist yet."""
 
 _MOST_AT_ONCE: Final = 2000
-_FETCH_KB: Final = 4096
+_FETCH_KB: Final = 1024
+_QUEUED_KB: Final = 2048
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class KafkaReader:
             **READER,
             "group.id": f"{self._config.name}.{self._sink or 'tail'}",
             # What is fetched ahead, for each lane: a sink with several stays small.
-            "queued.max.messages.kbytes": _FETCH_KB,
+            "queued.max.messages.kbytes": _QUEUED_KB,
             "max.partition.fetch.bytes": _FETCH_KB * 1024,
             "fetch.max.bytes": _FETCH_KB * 1024,
             "message.max.bytes": _FETCH_KB * 1024,
