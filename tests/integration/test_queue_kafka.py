@@ -17,6 +17,9 @@ from cdc.queue.kafka_log import KeyedLog
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, take
 from tests.support.wait import until
 
+# A server that was given by URL is not for us to kill.
+OWN = ("path", "docker", "packages", "wheel")
+
 NewQueue = Callable[..., KafkaQueue]
 
 
@@ -43,7 +46,7 @@ def admin(kafka: Server) -> AdminClient:
 @pytest.fixture
 def own_kafka(tmp_path: Path) -> Iterator[Server]:
     """A broker that only this test uses."""
-    server = start_server("kafka", tmp_path / "kafka")
+    server = start_server("kafka", tmp_path / "kafka", ways=OWN)
     yield server
     server.remove()
 

@@ -20,6 +20,9 @@ from cdc.queue.redis_streams import RedisStreamsQueue
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, seconds_of, take
 from tests.support.wait import until
 
+# A server that was given by URL is not for us to kill.
+OWN = ("path", "docker", "packages", "wheel")
+
 
 @pytest.fixture
 def config(redis_url: str) -> ConnectorConfig:
@@ -45,7 +48,7 @@ def own_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
     def start(*options: str) -> Server:
-        started.append(start_server("redis", tmp_path / f"redis{len(started)}", options=options))
+        started.append(start_server("redis", tmp_path / f"redis{len(started)}", options=options, ways=OWN))
         return started[-1]
 
     yield start
