@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from tests.fixtures.servers import Database
-from tests.support.pipeline import cdc
-from tests.support.shop import Shop
+from tests.support.shop import Shop, called
 
 
 class Refusing:
@@ -31,7 +30,7 @@ class Refusing:
         ]
 
     def letters(self) -> list[dict[str, Any]]:
-        done = cdc("dlq", "list", self.shop.file, "--json")
+        done = called("dlq", "list", self.shop.file, "--json")
         assert done.returncode == 0, done.stderr
         found: list[dict[str, Any]] = json.loads(done.stdout)["dead_letters"]
         return found
@@ -63,7 +62,7 @@ def test_what_was_refused_waits_with_all_later_changes_of_its_row_and_a_retry_br
     assert sum("low" in letter["reason"] for letter in letters) >= 2
 
     refusing.target("ALTER TABLE orders ADD CONSTRAINT still CHECK (note <> 'never')")
-    done = cdc("dlq", "retry", refusing.shop.file, "--all", "--json")
+    done = called("dlq", "retry", refusing.shop.file, "--all", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["sinks"]["pg"] == {"applied": 5, "rows": 2, "refused": []}
     assert refusing.rows() == [(1, 1.0, "good"), (2, 5.0, "newest")]
@@ -77,7 +76,7 @@ def test_what_was_refused_waits_with_all_later_changes_of_its_row_and_a_retry_br
 def test_a_row_that_is_refused_again_keeps_its_letters_and_no_other_waiting(refusing: Refusing) -> None:
     refusing.shop.sql("INSERT INTO orders VALUES (4, -4, 'bad still')")
     refusing.shop.drain()
-    done = cdc("dlq", "retry", refusing.shop.file, "--all")
+    done = called("dlq", "retry", refusing.shop.file, "--all")
     assert done.returncode == 1
     assert "is refused again" in done.stdout
     assert refusing.rows() == [(1, 1.0, "good"), (2, 5.0, "newest")]
@@ -88,13 +87,13 @@ def test_a_row_that_is_refused_again_keeps_its_letters_and_no_other_waiting(refu
 def test_one_letter_takes_all_of_its_row_along(refusing: Refusing) -> None:
     letters = refusing.letters()
     of_row = [letter for letter in letters if letter["key"] == letters[-1]["key"]]
-    done = cdc("dlq", "retry", refusing.shop.file, "--id", str(of_row[0]["id"]), "--json")
+    done = called("dlq", "retry", refusing.shop.file, "--id", str(of_row[0]["id"]), "--json")
     assert json.loads(done.stdout)["sinks"]["pg"]["applied"] == len(of_row)
     assert len(refusing.letters()) == len(letters) - len(of_row)
 
 
 def test_dropped_letters_are_gone_and_the_row_flows_again(refusing: Refusing) -> None:
-    done = cdc("dlq", "drop", refusing.shop.file, "--all")
+    done = called("dlq", "drop", refusing.shop.file, "--all")
     assert done.returncode == 0, done.stderr
     assert "5 dead letters of 2 rows dropped" in done.stdout
     assert refusing.letters() == []
@@ -103,11 +102,11 @@ def test_dropped_letters_are_gone_and_the_row_flows_again(refusing: Refusing) ->
 
 def test_a_letter_is_shown_whole_and_listed_without_its_values(refusing: Refusing) -> None:
     first = refusing.letters()[0]
-    shown = cdc("dlq", "show", refusing.shop.file, "--id", str(first["id"]), "--json")
+    shown = called("dlq", "show", refusing.shop.file, "--id", str(first["id"]), "--json")
     (letter,) = json.loads(shown.stdout)["dead_letters"]
     assert letter["event"]["op"] == "c"
     assert letter["event"]["after"]["note"].startswith("bad")
-    listed = cdc("dlq", "list", refusing.shop.file)
+    listed = called("dlq", "list", refusing.shop.file)
     assert "5 dead letters" in listed.stdout
     assert "newest" not in listed.stdout
 
@@ -126,6 +125,6 @@ def test_a_wrong_choice_is_exit_status_2_and_settles_nothing(
     mysql_db: Database, redis_url: str, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     shop = Shop(mysql_db, tmp_path, {"lite": {"url": f"sqlite:///{tmp_path}/t.db"}}, queue={"url": redis_url})
-    done = cdc("dlq", arguments[0], shop.file, *arguments[1:])
+    done = called("dlq", arguments[0], shop.file, *arguments[1:])
     assert done.returncode == 2, done.stdout
     assert words in done.stderr

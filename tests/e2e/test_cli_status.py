@@ -6,13 +6,13 @@ from typing import Any
 
 from cdc.local import Server
 from tests.fixtures.servers import Database
-from tests.support.pipeline import Process, cdc
-from tests.support.shop import Shop
+from tests.support.pipeline import Process
+from tests.support.shop import Shop, called
 from tests.support.wait import until
 
 
 def status(file: str) -> dict[str, Any]:
-    done = cdc("status", file, "--json")
+    done = called("status", file, "--json")
     assert done.returncode == 0, done.stderr
     (connector,) = json.loads(done.stdout)["connectors"]
     found: dict[str, Any] = connector
@@ -43,7 +43,7 @@ def test_status_tells_checkpoint_lag_owners_tokens_watermarks_and_counts(
         assert len(lane["watermark"]) == 4
         assert lane["lag_seconds"] == 0
 
-    shown = cdc("status", shop.file)
+    shown = called("status", shop.file)
     assert "checkpoint" in shown.stdout
     assert "nobody reads" in shown.stdout
     assert "root:***@" in shown.stdout
@@ -72,7 +72,7 @@ def test_status_works_when_parts_are_down_and_names_them(
 
     text = Path(shop.file).read_text().replace(redis_url, "redis://:canary-9d2@127.0.0.1:1/0")
     Path(shop.file).write_text(text.replace(mysql.url, "mysql://cdc:canary-9d2@127.0.0.1:1"))
-    done = cdc("status", shop.file)
+    done = called("status", shop.file)
     assert done.returncode == 0
     for part in ("queue:", "coordination:", "sink off:"):
         assert part in done.stdout
@@ -80,6 +80,6 @@ def test_status_works_when_parts_are_down_and_names_them(
 
 
 def test_status_without_a_file_takes_those_in_the_folder(tmp_path: Path) -> None:
-    done = cdc("status", str(tmp_path / "none.yaml"))
+    done = called("status", str(tmp_path / "none.yaml"))
     assert done.returncode == 2
     assert "cannot be read" in done.stderr

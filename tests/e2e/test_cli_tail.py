@@ -10,8 +10,8 @@ import pytest
 
 from tests.fixtures.servers import Database
 from tests.support.events import assert_valid_event
-from tests.support.pipeline import Process, cdc
-from tests.support.shop import Shop
+from tests.support.pipeline import Process
+from tests.support.shop import Shop, called
 from tests.support.wait import until
 
 
@@ -42,11 +42,11 @@ def test_the_binlog_comes_in_commit_order_as_the_wire_format(shop: Shop) -> None
     )
     end = shop.position()
     shop.sql("INSERT INTO orders VALUES (9, 1.5, 'too late')")
-    done = cdc("tail", shop.file, "--from", shop.start, "--to", end)
+    done = called("tail", shop.file, "--from", shop.start, "--to", end)
     assert done.returncode == 0, done.stderr
     expected = [("c", 1), ("u", 1), ("d", 1), ("c", 3), ("d", 3), ("t", None)]
     assert events(done.stdout) == expected
-    limited = cdc("tail", shop.file, "--from", shop.start, "--limit", "2")
+    limited = called("tail", shop.file, "--from", shop.start, "--limit", "2")
     assert events(limited.stdout) == expected[:2]
 
 
@@ -55,18 +55,18 @@ def test_the_queue_is_read_from_the_beginning_up_to_a_position(shop: Shop) -> No
     end = shop.position()
     with Process(shop_folder(shop), "reader", shop.file):
         done = until(
-            lambda: (d := cdc("tail", shop.file, "--from", "beginning", "--to", end)).stdout and d, 60, "events"
+            lambda: (d := called("tail", shop.file, "--from", "beginning", "--to", end)).stdout and d, 60, "events"
         )
     assert done.returncode == 0, done.stderr
     assert sorted(events(done.stdout), key=str) == sorted([("c", i) for i in range(30)], key=str)
-    with_markers = cdc("tail", shop.file, "--from", "beginning", "--to", end, "--markers")
+    with_markers = called("tail", shop.file, "--from", "beginning", "--to", end, "--markers")
     assert {op for op, _ in events(with_markers.stdout)} == {"c", "m"}
 
 
 def test_from_now_on_what_was_sent_before_is_not_shown(shop: Shop, tmp_path: Path) -> None:
     shop.sql("INSERT INTO orders VALUES (1, 1.5, 'before')")
     with Process(tmp_path, "reader", shop.file) as reader:
-        until(lambda: cdc("tail", shop.file, "--from", "beginning", "--limit", "1").stdout, 60, "the first event")
+        until(lambda: called("tail", shop.file, "--from", "beginning", "--limit", "1").stdout, 60, "the first event")
         with Tail(shop.file, tmp_path) as tail:
             until(
                 lambda: shop.sql("INSERT INTO orders SELECT MAX(id) + 1, 2, 'after' FROM orders") or tail.text(),
@@ -93,10 +93,10 @@ def test_looking_at_the_binlog_does_not_throw_out_the_reader(shop: Shop, tmp_pat
     shop.sql("INSERT INTO orders VALUES (1, 1.5, 'x')")
     with Process(tmp_path, "reader", shop.file) as reader:
         until(lambda: "reader.started" in reader.text(), 60, "the reader reads")
-        cdc("tail", shop.file, "--from", shop.start, "--to", "latest")
+        called("tail", shop.file, "--from", shop.start, "--to", "latest")
         shop.sql("INSERT INTO orders VALUES (2, 1.5, 'x')")
         until(
-            lambda: len(cdc("tail", shop.file, "--from", "beginning", "--limit", "2").stdout.splitlines()) == 2,
+            lambda: len(called("tail", shop.file, "--from", "beginning", "--limit", "2").stdout.splitlines()) == 2,
             60,
             "both",
         )
@@ -105,7 +105,7 @@ def test_looking_at_the_binlog_does_not_throw_out_the_reader(shop: Shop, tmp_pat
 
 @pytest.mark.parametrize(("position", "words"), [("nonsense", "nonsense"), ("mysql-bin.999999:4", "mysql-bin.999999")])
 def test_a_position_that_is_none_is_one_clear_error(shop: Shop, position: str, words: str) -> None:
-    done = cdc("tail", shop.file, "--from", position)
+    done = called("tail", shop.file, "--from", position)
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     assert words in done.stderr

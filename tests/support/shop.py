@@ -1,8 +1,12 @@
 """A small shop on a real server, and the connector file that captures it, for tests of commands that look at a pipeline."""
 
+import logging
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
 
+from cdc.cli.main import run
 from tests.fixtures.servers import Database
 from tests.support.pipeline import cdc, connector, write_connector
 
@@ -44,3 +48,22 @@ class Shop:
     def drain(self) -> None:
         done = cdc("run", self.file, "--drain")
         assert done.returncode == 0, done.stderr
+
+
+class Done(NamedTuple):
+    """What a command that ran to its end left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def called(*arguments: str) -> Done:
+    """Runs `cdc …` inside this process: the whole way through `main`, without the second that a new process takes."""
+    with TemporaryFile("w+", encoding="utf-8") as out, TemporaryFile("w+", encoding="utf-8") as err:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = run(list(arguments))
+        root = logging.getLogger()
+        for handler in [known for known in root.handlers if getattr(known, "of_lockstep", False)]:
+            root.removeHandler(handler)
+        return Done(status, *(stream.seek(0) or stream.read() for stream in (out, err)))
