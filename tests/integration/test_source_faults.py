@@ -38,7 +38,7 @@ def test_a_flipped_bit_on_the_way_stops_before_a_row_is_shown(
     any_source_db: Database, proxy: FaultProxy, source: BinlogSource
 ) -> None:
     with streaming(source) as stream:
-        idle(stream)
+        idle(stream, source)
         proxy.stall()
         # Deep in the rows event, whatever the size of the events before it: the row is most of what is sent.
         proxy.flip_bit(500)
@@ -73,7 +73,7 @@ def test_a_connection_cut_inside_an_event_is_unavailable(
     any_source_db: Database, proxy: FaultProxy, source: BinlogSource
 ) -> None:
     with streaming(source) as stream:
-        idle(stream)
+        idle(stream, source)
         proxy.limit_replies(300)
         execute(any_source_db, f"INSERT INTO items VALUES (1, '{'x' * 390}')")
         with pytest.raises(SourceUnavailable):
@@ -82,7 +82,7 @@ def test_a_connection_cut_inside_an_event_is_unavailable(
 
 def test_a_half_open_connection_is_noticed_within_the_read_timeout(proxy: FaultProxy, source: BinlogSource) -> None:
     with streaming(source) as stream:
-        idle(stream)
+        idle(stream, source)
         proxy.stall()
         begin = time.monotonic()
         with pytest.raises(SourceUnavailable, match="no byte for 1 s, not even a heartbeat"):
@@ -93,7 +93,7 @@ def test_a_half_open_connection_is_noticed_within_the_read_timeout(proxy: FaultP
 
 def test_swallowed_replies_are_noticed_too(proxy: FaultProxy, source: BinlogSource) -> None:
     with streaming(source) as stream:
-        idle(stream)
+        idle(stream, source)
         proxy.swallow_replies()
         with pytest.raises(SourceUnavailable, match="no byte"):
             drain_for_ever(stream)

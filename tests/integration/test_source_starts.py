@@ -47,7 +47,7 @@ def insert(shop: Database, *ids: int) -> None:
 def ids_after(source: BinlogSource, point: SourcePoint) -> list[int]:
     stream = source.stream(point)
     try:
-        return [int(str(draft.key["id"])) for draft in drafts(drain(stream))]
+        return [int(str(draft.key["id"])) for draft in drafts(drain(stream, source))]
     finally:
         stream.close()
 
@@ -55,7 +55,7 @@ def ids_after(source: BinlogSource, point: SourcePoint) -> list[int]:
 def boundaries(source: BinlogSource, begin: SourcePoint) -> list[SourcePoint]:
     """All boundaries after transactions with captured rows."""
     stream = source.stream(begin)
-    found = [item.point for item in drain(stream) if isinstance(item, End)]
+    found = [item.point for item in drain(stream, source) if isinstance(item, End)]
     stream.close()
     return found
 
@@ -80,11 +80,12 @@ def test_every_boundary_is_itself_and_every_place_between_moves_back(shop: Datab
     execute(shop, "INSERT INTO items VALUES (3, 'a'), (4, 'b')", "TRUNCATE items")
     known = [begin, *boundaries(source, begin)]
     assert len(known) == 5
-    events = [row[1] for row in source._server.query(f"SHOW BINLOG EVENTS IN '{begin.file}' FROM {begin.offset}")]
-    for offset in events:
+    events = [row[1:3] for row in source._server.query(f"SHOW BINLOG EVENTS IN '{begin.file}' FROM {begin.offset}")]
+    for offset, _ in events:
         before = next(point for point in reversed(known) if point.offset <= offset)
         assert source.resolve(f"{begin.file}:{offset}") == before
-    for offset in events:
+    # A statement's text is an event that MariaDB leaves out of the dump: a place inside it is one between two others.
+    for offset in (at for at, kind in events if kind != "Annotate_rows"):
         with pytest.raises(PositionError, match="inside an event"):
             source.resolve(f"{begin.file}:{offset + 7}")
 
@@ -164,7 +165,7 @@ def test_purged_files_are_named_with_the_way_out(shop: Database, source: BinlogS
         source.resolve("2020-01-01")
     stream = source.stream(begin)
     with pytest.raises(PositionError, match=r"no binlog for this position any more"):
-        drain(stream)
+        drain_for_ever(stream)
     stream.close()
     assert source.verify(point) == point
 
@@ -187,7 +188,7 @@ def test_a_reset_source_is_refused(shop: Database, source: BinlogSource) -> None
         source.verify(without_gtids)
     stream = source.stream(replace(without_gtids, offset=4))
     with pytest.raises(SourceChanged, match="is not the file that it was"):
-        drain(stream)
+        drain_for_ever(stream)
     stream.close()
 
 
@@ -245,7 +246,7 @@ def test_metadata_that_lacks_names_stops_at_its_event(shop: Database, source: Bi
         finally:
             execute(shop, "SET GLOBAL binlog_row_metadata = 'FULL'")
         with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: table shop\.items.*binlog_row_metadata"):
-            drain(stream)
+            drain_for_ever(stream)
 
 
 def test_a_binlog_without_checksums_is_read(shop: Database, source: BinlogSource) -> None:

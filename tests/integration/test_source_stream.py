@@ -24,7 +24,6 @@ from tests.support.sources import (
     transactions,
     truncations,
 )
-from tests.support.wait import until
 
 TABLE = "CREATE TABLE items (id int PRIMARY KEY, name varchar(40), amount decimal(8,2))"
 
@@ -82,7 +81,7 @@ def test_reading_twice_gives_the_same_places_and_the_same_rows(any_source_db: Da
     readings = []
     for _ in range(2):
         stream = source.stream(start)
-        readings.append(drain(stream))
+        readings.append(drain(stream, source))
         stream.close()
     source.close()
     assert readings[0] == readings[1]
@@ -120,7 +119,7 @@ def test_the_gtid_set_is_the_servers_own(any_source_db: Database) -> None:
         execute(
             any_source_db, "INSERT INTO items VALUES (1, 'a', 0)", "CREATE TABLE other (id int)", "DROP TABLE other"
         )
-        passed = idle(stream)
+        passed = idle(stream, source)
         variable = "gtid_executed" if "mysql" in any_source_db.server.url.split(":")[0] else "gtid_binlog_pos"
         with any_source_db.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT @@global.{variable}")
@@ -258,7 +257,7 @@ def test_statements_of_users_and_views_pass(any_source_db: Database) -> None:
         )
         (group,) = transactions(stream, 1)
         assert [draft.key["id"] for draft in drafts(group)] == [5]
-        assert drain(stream) == []
+        assert drain(stream, source) == []
 
 
 @pytest.mark.parametrize(
@@ -270,7 +269,7 @@ def test_dropping_a_captured_table_stops_with_the_way_out(any_source_db: Databas
     with streaming(source) as stream:
         execute(any_source_db, statement)
         with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: .* of what is captured: .*items") as caught:
-            drain(stream)
+            drain_for_ever(stream)
     behind = caught.value.hint.split("--from ")[1].split("`")[0]
     source = open_source(any_source_db)
     assert str(source.resolve(behind).position) == behind
@@ -283,7 +282,7 @@ def test_a_statement_format_session_stops_the_stream(any_source_db: Database) ->
     with streaming(source) as stream:
         execute(any_source_db, "SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO items VALUES (1, 'a', 0)")
         with pytest.raises(NotUnderstood, match="INSERT INTO is logged as a statement") as caught:
-            drain(stream)
+            drain_for_ever(stream)
     assert "binlog_format=ROW" in caught.value.hint
 
 
@@ -293,7 +292,7 @@ def test_a_compressed_transaction_stops_the_stream_and_the_way_out_works(mysql_d
     with streaming(source) as stream:
         execute(mysql_db, "SET SESSION binlog_transaction_compression = ON", "INSERT INTO items VALUES (1, 'a', 0)")
         with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: a compressed transaction") as caught:
-            drain(stream)
+            drain_for_ever(stream)
     assert "binlog_transaction_compression=OFF" in caught.value.hint
     source = open_source(mysql_db)
     end = source.end()
@@ -314,7 +313,7 @@ def test_mariadbs_compressed_events_stop_the_stream(mariadb_db: Database) -> Non
             finally:
                 cursor.execute("SET GLOBAL log_bin_compress = OFF")
         with pytest.raises(NotUnderstood, match="a compressed event") as caught:
-            drain(stream)
+            drain_for_ever(stream)
     assert "log_bin_compress=OFF" in caught.value.hint
 
 
@@ -325,7 +324,7 @@ def test_a_session_without_full_rows_stops_with_the_table(any_source_db: Databas
     with streaming(source) as stream:
         execute(any_source_db, f"SET SESSION {setting}", "UPDATE items SET name = 'b'")
         with pytest.raises(NotUnderstood, match=rf"at mysql-bin\.\d+:\d+: .*{any_source_db.dbname}\.items"):
-            drain(stream)
+            drain_for_ever(stream)
 
 
 def test_a_partial_json_update_stops(mysql_db: Database) -> None:
@@ -342,7 +341,7 @@ def test_a_partial_json_update_stops(mysql_db: Database) -> None:
             "UPDATE docs SET doc = JSON_SET(doc, '$.a', 'yyyy')",
         )
         with pytest.raises(NotUnderstood, match="partial update of a JSON column"):
-            drain(stream)
+            drain_for_ever(stream)
 
 
 def test_xa_with_captured_rows_stops(any_source_db: Database) -> None:
@@ -357,11 +356,11 @@ def test_xa_with_captured_rows_stops(any_source_db: Database) -> None:
             "XA PREPARE 'a'",
             "XA COMMIT 'a'",
         )
-        assert drain(stream) == []
+        assert drain(stream, source) == []
         execute(any_source_db, "XA START 'b'", "INSERT INTO items VALUES (1, 'a', 0)", "XA END 'b'", "XA PREPARE 'b'")
         execute(any_source_db, "XA COMMIT 'b'")
         with pytest.raises(NotUnderstood, match="an XA transaction changes"):
-            drain(stream)
+            drain_for_ever(stream)
 
 
 def test_a_table_without_a_primary_key_is_refused(any_source_db: Database) -> None:
@@ -370,7 +369,7 @@ def test_a_table_without_a_primary_key_is_refused(any_source_db: Database) -> No
     with streaming(source) as stream:
         execute(any_source_db, "INSERT INTO keyless VALUES (1)")
         with pytest.raises(TableRefused, match=rf"at mysql-bin\.\d+:\d+: table {any_source_db.dbname}\.keyless"):
-            drain(stream)
+            drain_for_ever(stream)
 
 
 @pytest.mark.parametrize("mode", ["disabled", "required"])
@@ -466,13 +465,18 @@ def test_idle_heartbeats_move_the_boundary_of_a_quiet_table(any_source_db: Datab
     source = open_source(any_source_db, f"{any_source_db.dbname}.items")
     with streaming(source) as stream:
         execute(any_source_db, *(f"INSERT INTO noise VALUES ({n})" for n in range(50)))
-        found: list[Passed] = []
-        items = stream.items(lambda: 0.05)
-        until(
-            lambda: (item := next(items)) and isinstance(item, Passed) and (found.append(item) or item.idle), 20, "idle"
-        )
-        assert found[-1].point.position == source.end().position
-        assert len(found) < 30
+        begin = time.monotonic()
+        end = source.end().position
+        passed: list[Passed] = []
+        for item in stream.items(lambda: 0.05):
+            if isinstance(item, Passed):
+                passed.append(item)
+                if item.idle and item.point.position == end:
+                    break
+            assert time.monotonic() - begin < 20
+        seconds = time.monotonic() - begin
+    # At most one in 50 ms of stream, and one for each heartbeat.
+    assert len(passed) <= 3 + seconds * (1 / 0.05 + 1 / 0.2)
 
 
 def test_a_second_reader_with_our_server_id_is_named(mariadb_db: Database, mysql_db: Database) -> None:
@@ -481,10 +485,10 @@ def test_a_second_reader_with_our_server_id_is_named(mariadb_db: Database, mysql
         first = open_source(database, server_id=70_001)
         second = open_source(database, server_id=70_001)
         with streaming(first) as stream:
-            idle(stream)
+            idle(stream, first)
             assert any("70001 is connected" in finding.text for finding in second.check())
             with streaming(second) as other:
-                idle(other)
+                idle(other, second)
                 with pytest.raises(SourceUnavailable) as caught:
                     drain_for_ever(stream)
                 assert "server_id" in str(caught.value)

@@ -8,7 +8,9 @@ from typing import Any
 from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stream, Truncated
 from cdc.binlog.source import BinlogSource
 from cdc.model.change import Draft
+from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig, Url
+from cdc.model.position import file_number
 from tests.fixtures.servers import Database
 
 _server_ids = iter(range(71_001, 72_000))
@@ -57,18 +59,22 @@ def collect(stream: Stream, enough: Callable[[list[Item]], bool], seconds: float
     raise AssertionError("the stream ended")
 
 
-def drain(stream: Stream, seconds: float = 20) -> list[Item]:
-    """All items but Passed ones until the first idle heartbeat, or until the stream raises."""
+def drain(stream: Stream, source: BinlogSource, seconds: float = 20) -> list[Item]:
+    """All items but Passed ones up to what is the end now."""
+    end = _place(source.end())
     found: list[Item] = []
     deadline = time.monotonic() + seconds
     for item in stream.items(lambda: 0.05):
-        if isinstance(item, Passed):
-            if item.idle:
-                break
-        elif item is not None:
+        if item is not None and not isinstance(item, Passed):
             found.append(item)
-        assert time.monotonic() < deadline, f"neither idle nor an error: {found[-5:]}"
-    return found
+        if isinstance(item, Passed | End) and _place(item.point) >= end:
+            return found
+        assert time.monotonic() < deadline, f"neither the end nor an error: {found[-5:]}"
+    raise AssertionError("the stream ended")
+
+
+def _place(point: SourcePoint) -> tuple[int, int]:
+    return file_number(point.file), point.offset
 
 
 def drain_for_ever(stream: Stream, seconds: float = 30) -> None:
@@ -97,11 +103,12 @@ def truncations(items: list[Item]) -> list[Truncated]:
     return [item for item in items if isinstance(item, Truncated)]
 
 
-def idle(stream: Stream, seconds: float = 20) -> Passed:
-    """The first Passed that a heartbeat made."""
+def idle(stream: Stream, source: BinlogSource, seconds: float = 20) -> Passed:
+    """The first Passed that a heartbeat made at what is the end now, or later; heartbeats of before may be under way."""
+    end = _place(source.end())
     deadline = time.monotonic() + seconds
     for item in stream.items(lambda: 0.05):
-        if isinstance(item, Passed) and item.idle:
+        if isinstance(item, Passed) and item.idle and _place(item.point) >= end:
             return item
         assert time.monotonic() < deadline, "no idle heartbeat"
     raise AssertionError("the stream ended")
