@@ -183,12 +183,14 @@ class Applier:
     def _catalog(self, plan: TablePlan) -> TargetTable:
         rows = self._connection.execute(_CATALOG, (plan.quoted,)).fetchall()
         formats = {row[0]: row[1] for row in rows}
+        computed = {row[0] for row in rows if not row[3]}
         return TargetTable(
             plan=plan,
             formats=tuple(formats[column] for column in plan.columns),
             writable=tuple(row[2] for row in rows if row[3]),
             other_unique=any(row[4] for row in rows),
             cascades=any(row[5] for row in rows),
+            computed=frozenset(at for at, column in enumerate(plan.columns) if column in computed),
         )
 
     def _run(self, steps: Sequence[Step]) -> None:
@@ -313,7 +315,8 @@ class Displacement:
                 f"INSERT INTO {table.plan.quoted} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {moved}"
             )
             cursor.execute(
-                f"INSERT INTO {table.plan.quoted} ({shape.column_list}) SELECT {shape.value_list} FROM {stage} AS s"
+                f"INSERT INTO {table.plan.quoted} ({shape.column_list}) OVERRIDING SYSTEM VALUE"
+                f" SELECT {shape.value_list} FROM {stage} AS s"
                 f" WHERE NOT EXISTS (SELECT FROM {moved} AS t WHERE {shape.same_key})"
             )
 

@@ -32,7 +32,8 @@ class TargetTable:
 
     `formats`: each source column's type as PostgreSQL writes it, with its modifier. `writable`: all columns of the target's
     table, quoted, but generated ones. `other_unique`: there are unique or exclusion indexes beside the key's.
-    `cascades`: a delete here would change rows of other tables.
+    `cascades`: a delete here would change rows of other tables. `computed`: places of source columns that the target
+    generates by itself, and that cannot be written.
     """
 
     plan: TablePlan
@@ -40,18 +41,30 @@ class TargetTable:
     writable: tuple[str, ...]
     other_unique: bool
     cascades: bool
+    computed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A group's columns, key included, by their place in the plan; statements are made once, when first used."""
+    """A group's columns, key included, by their place in the plan; statements are made once, when first used.
+
+    `indexes`: what the rows have; `written`: what of it the target's table takes.
+    """
 
     table: TargetTable
     indexes: tuple[int, ...]
 
     @cached_property
+    def written(self) -> tuple[int, ...]:
+        return tuple(i for i in self.indexes if i not in self.table.computed)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(self.table.plan.source_columns[i] for i in self.indexes)
+
+    @cached_property
+    def written_names(self) -> tuple[str, ...]:
+        return tuple(self.table.plan.source_columns[i] for i in self.written)
 
     @cached_property
     def converters(self) -> dict[str, Converter]:
@@ -64,7 +77,7 @@ class Shape:
         plan, formats = self.table.plan, self.table.formats
         return tuple(
             f"s.{plan.quoted_columns[i]}::{formats[i]}" if formats[i] in _JSON else f"s.{plan.quoted_columns[i]}"
-            for i in self.indexes
+            for i in self.written
         )
 
     @cached_property
@@ -73,14 +86,14 @@ class Shape:
         which refuse what is too long, where a cast would cut it off."""
         plan, formats = self.table.plan, self.table.formats
         columns = ", ".join(
-            f"{plan.quoted_columns[i]} {'text' if formats[i] in _JSON else formats[i]}" for i in self.indexes
+            f"{plan.quoted_columns[i]} {'text' if formats[i] in _JSON else formats[i]}" for i in self.written
         )
         return f"json_to_recordset({_PARAMETER}::json) AS s({columns})"
 
     @cached_property
     def stage_definition(self) -> str:
         plan = self.table.plan
-        columns = ", ".join(plan.quoted_columns[i] for i in self.indexes)
+        columns = ", ".join(plan.quoted_columns[i] for i in self.written)
         return f"CREATE TEMP TABLE {STAGE} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {plan.quoted} WITH NO DATA"
 
     @cached_property
@@ -120,14 +133,14 @@ class Shape:
         plan = self.table.plan
         pairs = [
             f"{plan.quoted_columns[i]} = {value if source == 's' else f'{source}.{plan.quoted_columns[i]}'}"
-            for i, value in zip(self.indexes, self._values, strict=True)
+            for i, value in zip(self.written, self._values, strict=True)
             if i not in plan.key_indexes
         ]
         return ", ".join(pairs) or f"{plan.quoted_key[0]} = {source}.{plan.quoted_key[0]}"
 
     @property
     def column_list(self) -> str:
-        return ", ".join(self.table.plan.quoted_columns[i] for i in self.indexes)
+        return ", ".join(self.table.plan.quoted_columns[i] for i in self.written)
 
     @property
     def value_list(self) -> str:
@@ -139,7 +152,7 @@ class Shape:
     def _upsert(self, source: str) -> str:
         plan = self.table.plan
         return (
-            f"INSERT INTO {plan.quoted} ({self.column_list}) SELECT {self.value_list} FROM {source}"
+            f"INSERT INTO {plan.quoted} ({self.column_list}) OVERRIDING SYSTEM VALUE SELECT {self.value_list} FROM {source}"
             f" ON CONFLICT ({', '.join(plan.quoted_key)}) DO UPDATE SET {self.assignments('EXCLUDED')}"
         )
 
@@ -201,7 +214,7 @@ def copy_text(shape: Shape, rows: Sequence[Row]) -> bytes:
 
 
 def _columns(shape: Shape, rows: Sequence[Row]) -> Iterable[Sequence[str]]:
-    for name in shape.names:
+    for name in shape.written_names:
         values: Sequence[Value] = list(map(itemgetter(name), rows))
         yield _texts(values, shape.converters.get(name))
 

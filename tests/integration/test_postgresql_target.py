@@ -461,6 +461,21 @@ def test_types_of_other_makers_are_written_as_their_own(place: Place, open_write
     assert found == ("b", "sad", "ü", "1.0000000001")
 
 
+@pytest.mark.parametrize("rows", [3, 400])
+def test_columns_that_the_target_computes_are_left_to_it(
+    place: Place, open_writer: Callable[..., LaneWriter], rows: int
+) -> None:
+    """A generated column of the source's is a column like others there; a target may have it generated too."""
+    place.execute(
+        "CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note varchar(40),"
+        " total int GENERATED ALWAYS AS (id * 10) STORED)"
+    )
+    writer = open_writer()
+    write(writer, inserts(*(order(n, "new", n * 10) for n in range(rows))))
+    write(writer, updates(*(order(n, "x", n * 10) for n in range(rows))))
+    assert place.rows() == [(n, "x", n * 10) for n in range(rows)]
+
+
 def test_a_schema_in_the_template_is_postgresql_s(place: Place, open_writer: Callable[..., LaneWriter]) -> None:
     writer = open_writer(table="{db}.{table}")
     writer.begin()

@@ -97,7 +97,7 @@ def test_records_are_json_with_bytes_as_hex() -> None:
 
 def test_records_are_read_by_the_columns_own_types_so_that_nothing_is_cut_off() -> None:
     assert WHOLE.upsert_records == (
-        'INSERT INTO "t" ("k%%s", "t", "b", "j") SELECT s."k%%s", s."t", s."b", s."j"::jsonb'
+        'INSERT INTO "t" ("k%%s", "t", "b", "j") OVERRIDING SYSTEM VALUE SELECT s."k%%s", s."t", s."b", s."j"::jsonb'
         ' FROM json_to_recordset(%s::json) AS s("k%%s" integer, "t" character varying(9), "b" bytea, "j" text)'
         ' ON CONFLICT ("k%%s") DO UPDATE SET "t" = EXCLUDED."t", "b" = EXCLUDED."b", "j" = EXCLUDED."j"'
     )

@@ -1,5 +1,8 @@
 """Types and values at SQL targets, as docs/types.md says: pure functions."""
 
+import re
+from pathlib import Path
+
 import pytest
 from sqlalchemy import types as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -200,3 +203,49 @@ def test_ranges_of_integers() -> None:
     assert integer_range(Column("c", "mediumint")) == (-8388608, 8388607)
     assert integer_range(Column("c", "bit", length=3)) == (0, 7)
     assert integer_range(Column("c", "varchar", length=3)) is None
+
+
+_DOCUMENTED = {
+    "`TINYINT`, `SMALLINT`, `MEDIUMINT`, `INT`, `BIGINT`, `BOOL`": [
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "bigint",
+    ],
+    "`DECIMAL(p,s)`, `NUMERIC`": ["decimal"],
+    "`FLOAT`": ["float"],
+    "`DOUBLE`": ["double"],
+    "`BIT(n)`": ["bit"],
+    "`YEAR`": ["year"],
+    "`DATE`": ["date"],
+    "`TIME(s)`": ["time"],
+    "`DATETIME(s)`": ["datetime"],
+    "`TIMESTAMP(s)`": ["timestamp"],
+    "`CHAR(n)`": ["char"],
+    "`VARCHAR(n)`": ["varchar"],
+    "`BINARY(n)`": ["binary"],
+    "`VARBINARY(n)`": ["varbinary"],
+    "`ENUM`": ["enum"],
+    "`SET`": ["set"],
+    "`JSON` (MySQL)": ["json"],
+}
+
+
+def test_docs_types_says_what_the_targets_columns_become() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "types.md").read_text().splitlines()
+    table = {cells[0]: cells[3:6] for line in lines if len(cells := line.strip("| ").split(" | ")) == 6}
+    for label, kinds in _DOCUMENTED.items():
+        for dialect, cell in zip((POSTGRESQL, MYSQL, SQLITE), table[label], strict=True):
+            said = label if cell == "the same" else cell
+            for kind in kinds:
+                column = Column("c", kind, length=5, precision=5, scale=2, members=("a",), **UTF8)
+                made = column_type(dialect, column).compile(dialect=dialect.plain).split(" CHARACTER SET")[0]
+                assert re.sub(r" ?\(.*\)", "", made).lower() in re.sub(r"\([^)]*\)", "", said).lower(), (
+                    label,
+                    dialect.name,
+                )
+    unsigned = table["the same, `UNSIGNED`"][0]
+    for kind in ("tinyint", "smallint", "mediumint", "int", "bigint"):
+        made = column_type(POSTGRESQL, Column("c", kind, unsigned=True)).compile(dialect=POSTGRESQL.plain)
+        assert f"`{made.lower()}`" in unsigned
