@@ -241,6 +241,8 @@ def test_docs_types_says_what_the_targets_columns_become() -> None:
             for kind in kinds:
                 column = Column("c", kind, length=5, precision=5, scale=2, members=("a",), **UTF8)
                 made = column_type(dialect, column).compile(dialect=dialect.plain).split(" CHARACTER SET")[0]
+                # MySQL's INTEGER is its INT.
+                made = made.replace("INTEGER", "INT") if dialect is MYSQL else made
                 assert re.sub(r" ?\(.*\)", "", made).lower() in re.sub(r"\([^)]*\)", "", said).lower(), (
                     label,
                     dialect.name,
