@@ -88,18 +88,25 @@ class LeaseKeeper:
             log.debug("could not release a lease", extra=fields(action="lease.release_failed", error=str(error)))
 
     def wait(
-        self, resource: str, owner: Callable[[], str], floor: Callable[[], int], stop: threading.Event
+        self, resource: str, floor: Callable[[], int], stop: threading.Event, *, beat: Callable[[], None]
     ) -> Held | None:
-        """Stands by until the lease is ours, or `stop` is set (then None)."""
+        """Stands by until the lease is ours, or `stop` is set (then None). `beat` is called at every turn.
+
+        `floor` is only asked for when the lease looks free. One owner's name for all attempts: should the answer to one be
+        lost, the next finds itself the holder.
+        """
+        owner = worker_name()
         waiting = False
         while not stop.is_set():
+            beat()
             try:
-                held = self.acquire(resource, owner(), floor=floor())
+                holder = self._coordination.holders().get(resource)
+                if holder is None or holder.owner == owner:
+                    held = self.acquire(resource, owner, floor=floor())
+                    if held is not None:
+                        return held
             except CoordinationUnavailable as error:
                 log.warning("cannot ask for the lease", extra=fields(action="lease.unavailable", error=str(error)))
-                held = None
-            if held is not None:
-                return held
             if not waiting:
                 log.info("standing by", extra=fields(action="lease.standby", resource=resource))
                 waiting = True

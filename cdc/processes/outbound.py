@@ -15,20 +15,22 @@ from typing import NamedTuple
 from cdc.model.change import Draft, Marker, Message, Transaction, render_change, render_marker
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.position import ORIGIN, Sequence, file_number
-from cdc.model.routing import lane_name, lane_number
+from cdc.model.routing import lane_name, lane_number, matches
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
     """How a connector spreads its change events over lanes.
 
-    `lanes` partitions; `topic` a template with {db}, {table} where each table has a topic of its own, else None.
+    `lanes` partitions; `topic` a template with {db}, {table} where each table has a topic of its own, else None; `by_table`
+    patterns of tables that go whole into one lane, in addition to those that the checkpoint names.
     """
 
     connector: str
     flavor: str
     lanes: int
     topic: str | None = None
+    by_table: tuple[str, ...] = ()
 
     def static_lanes(self) -> list[str]:
         return [] if self.topic else [lane_name(None, number) for number in range(self.lanes)]
@@ -163,7 +165,7 @@ class Outbound:
             return
         held, self._held = self._held, None
         draft = held.draft
-        key = () if f"{draft.db}.{draft.table}" in self._by_table else draft.key.values()
+        key = () if self._whole(f"{draft.db}.{draft.table}") else draft.key.values()
         lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))
         self._sent = held.seq
         if held.seq <= self._after.get(lane, ORIGIN):
@@ -188,6 +190,9 @@ class Outbound:
         )
         self._marked[lane] = held.seq
         self._add(message)
+
+    def _whole(self, table: str) -> bool:
+        return table in self._by_table or (bool(self._routing.by_table) and matches(self._routing.by_table, table))
 
     def _known(self, lane: str) -> None:
         if lane not in self._counts:

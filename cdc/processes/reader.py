@@ -23,7 +23,7 @@ from cdc.observe.health import Health
 from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import ReaderMetrics
 from cdc.processes.backoff import Backoff
-from cdc.processes.lease import Held, LeaseKeeper, worker_name
+from cdc.processes.lease import Held, LeaseKeeper
 from cdc.processes.outbound import Outbound, Routing
 from cdc.processes.resume import SinkProgress, resume
 from cdc.queue.port import Producer, Queue
@@ -76,9 +76,8 @@ class Reader:
             while not stop.is_set():
                 self._health.ready(False, "standby")
                 self._metrics.state("standby")
-                self._health.beat(READER, 10 * lease_seconds)
                 try:
-                    held = keeper.wait(READER, worker_name, self._floor, stop)
+                    held = keeper.wait(READER, self._floor, stop, beat=lambda: self._health.beat(READER, 60))
                     if held is not None:
                         try:
                             self._session(held, stop, backoff)
@@ -161,7 +160,9 @@ class _Run:
     ) -> None:
         topic = config.queue.topic
         per_table = topic if topic and ("{db}" in topic or "{table}" in topic) else None
-        self._out = Outbound(start, Routing(config.name, config.source.url.scheme, config.lanes, per_table))
+        self._out = Outbound(
+            start, Routing(config.name, config.source.url.scheme, config.lanes, per_table, config.source.by_table)
+        )
         self._config = config
         self._source = source
         self._producer = producer

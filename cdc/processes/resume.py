@@ -11,7 +11,6 @@ from cdc.model.checkpoint import Checkpoint, LaneCount, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import Gap, SourceChanged
 from cdc.model.position import ORIGIN, Sequence, file_number
-from cdc.model.routing import matches
 from cdc.observe.logs import fields, get_logger
 
 log = get_logger(__name__)
@@ -25,7 +24,7 @@ def routing_fingerprint(config: ConnectorConfig, by_table: Iterable[str]) -> str
         "lanes": config.lanes,
         "topic": config.queue.topic,
         "tables": config.source.tables,
-        "by_table": sorted(by_table),
+        "by_table": sorted({*by_table, *config.source.by_table}),
     }
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
@@ -119,8 +118,7 @@ def _read_from(row: Progress) -> tuple[int, int]:
 def _generation(
     number: int, point: SourcePoint, source: Source, config: ConnectorConfig, *, replay: bool = False
 ) -> Checkpoint:
-    named = [schema.name for schema in source.tables() if matches(config.source.by_table, schema.name)]
-    by_table = tuple(sorted({*named, *source.tables_with_further_unique_keys()}))
+    by_table = tuple(source.tables_with_further_unique_keys())
     until = ORIGIN
     if replay:
         end = source.end()

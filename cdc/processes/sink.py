@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Progress
 from cdc.model.config import ConnectorConfig
-from cdc.model.errors import CdcError, CoordinationUnavailable, Fenced, NotUnderstood, RetryableError
+from cdc.model.errors import CdcError, CoordinationUnavailable, Fenced, NotUnderstood, QueueUnavailable, RetryableError
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
 from cdc.observe.health import Health
@@ -39,6 +39,7 @@ class _Work:
     thread: threading.Thread | None = None
     worker: LaneWorker | None = None
     error: BaseException | None = None
+    owner: str = ""
     fenced_by: int = 0
     backoff: Backoff = field(default_factory=Backoff)
     not_before: float = 0.0
@@ -98,6 +99,7 @@ class SinkWorker:
         try:
             members = self._coordination.join(self._sink, self._member, self._lease_seconds)
             lanes = list(self._queue.lanes())
+            holders = self._coordination.holders()
             self._mark()
         except RetryableError as error:
             log.warning(
@@ -114,7 +116,8 @@ class SinkWorker:
         for lane in lanes[first:] + lanes[:first]:
             if wanted <= 0:
                 break
-            if self._try(lane, keeper):
+            holder = holders.get(f"{self._sink}/{lane}")
+            if (holder is None or holder.owner == self._owner(lane)) and self._try(lane, keeper):
                 wanted -= 1
         running = sum(work.running for work in self._works.values())
         self._health.ready(running > 0, f"{running} lanes" if running else "standby")
@@ -128,6 +131,13 @@ class SinkWorker:
         if marks:
             self._coordination.mark(marks)
 
+    def _owner(self, lane: str) -> str:
+        """The same for all attempts at a lane (should an answer be lost, the next finds itself the holder), another one each
+        time that the lane was held."""
+        work = self._works.setdefault(lane, _Work())
+        work.owner = work.owner or f"{self._member}/{uuid.uuid4().hex[:6]}"
+        return work.owner
+
     def _try(self, lane: str, keeper: LeaseKeeper) -> bool:
         work = self._works.setdefault(lane, _Work())
         if work.running or time.monotonic() < work.not_before:
@@ -135,8 +145,7 @@ class SinkWorker:
         try:
             stored = self._progress().get(lane)
             floor = max(work.fenced_by, stored.token if stored else 0)
-            owner = f"{self._member}/{uuid.uuid4().hex[:6]}"
-            held = keeper.acquire(f"{self._sink}/{lane}", owner, floor=floor)
+            held = keeper.acquire(f"{self._sink}/{lane}", self._owner(lane), floor=floor)
         except RetryableError as error:
             self._postpone(lane, work, error)
             return False
@@ -154,6 +163,8 @@ class SinkWorker:
             self._apply(lane, work, held)
             log.info("left the lane", extra=fields(action="lane.left", sink=self._sink, lane=lane, token=held.token))
         except RetryableError as error:
+            if isinstance(error, QueueUnavailable):
+                self._metrics.lost_queue(lane)
             if isinstance(error, Fenced):
                 work.fenced_by = max(work.fenced_by, error.stored)
                 self._metrics.fenced(lane)
@@ -161,6 +172,7 @@ class SinkWorker:
         except BaseException as error:  # noqa: BLE001 - it rises again in the worker's own thread
             work.error = error
         finally:
+            work.owner = ""
             keeper.release(held)
             self._turn.set()
 
