@@ -188,21 +188,8 @@ def _dead_letters(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _collisions(facts: Facts) -> Iterator[Finding]:
-    """Two source tables that one sink writes to one table: `{table}` alone forgets the database."""
-    sink = facts.config.all_sinks[facts.sink]
-    names: dict[str, str] = {}
-    for table in facts.sink_tables():
-        name = sink.table.format(db=table.db, table=table.table)
-        if name in names:
-            yield Finding(
-                "error",
-                f"sink {facts.sink}",
-                f"{names[name]} and {table.name} are both written to the table {name}",
-                'tell them apart with table: "{db}_{table}", or narrow the sink\'s tables',
-            )
-        names.setdefault(name, table.name)
-    if facts.tables and not names:
+def _nothing_to_apply(facts: Facts) -> Iterator[Finding]:
+    if facts.tables and not facts.sink_tables():
         yield Finding(
             "warning", f"sink {facts.sink}", "no captured table matches the sink's tables", "correct the patterns"
         )
@@ -217,6 +204,6 @@ CHECKS: tuple[Check, ...] = (
     Check("queue", _lanes),
     Check("coordination", _coordination),
     Check("sink", _target, each_sink=True),
-    Check("sink", _collisions, each_sink=True),
+    Check("sink", _nothing_to_apply, each_sink=True),
     Check("sink", _dead_letters, each_sink=True),
 )

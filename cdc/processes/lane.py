@@ -38,6 +38,7 @@ log = get_logger(__name__)
 _IDLE_WAIT_SECONDS = 0.5
 _BARRIER_POLL_SECONDS = 0.05
 _BUSY_ATTEMPTS = 8
+_REFUSED_ATTEMPTS = 4  # about two seconds, in which another lane may apply what a constraint waits for
 _NOWHERE = SourcePoint("", "none.000000", 0)
 
 
@@ -45,12 +46,14 @@ _NOWHERE = SourcePoint("", "none.000000", 0)
 class LaneDuty:
     """What a lane's worker must know of the connector.
 
-    `schema_of` finds a published schema by its fingerprint; `captured` says which tables the source sends; `all_progress`
-    reads the committed progress of all lanes of this sink.
+    `captured` says which tables the source sends. `side_by_side`: other lanes are applied at the same time, so a unique key
+    that a row of theirs gives free, or a parent that they insert, may come a moment later. `schema_of` finds a published
+    schema by its fingerprint; `all_progress` reads the committed progress of all lanes of this sink.
     """
 
     sink: SinkConfig
     whole_transactions: bool
+    side_by_side: bool
     captured: TableFilter
     schema_of: Callable[[str], TableSchema]
     all_progress: Callable[[], Mapping[str, Progress]]
@@ -82,6 +85,7 @@ class LaneWorker:
         self._wanted = TableFilter(duty.sink.tables)
         self._refusals = Refusals(writer, duty.sink.on_error == "dead_letter")
         self._open = False
+        self._patient = False
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """`beat` is called at every turn: a lane that does not turn is stuck."""
@@ -205,21 +209,25 @@ class LaneWorker:
             self._transaction(lambda: self._apply(changes), progress)
 
     def _transaction(self, work: Callable[[], object], progress: Progress) -> None:
-        """begin, work, commit; a deadlock or lock timeout rolls back and is tried again while the lease lasts."""
+        """begin, work, commit. A deadlock or lock timeout rolls back and is tried again while the lease lasts; so is, a few
+        times, a refusal that another lane may be about to resolve."""
         backoff = Backoff(0.05, 2.0)
         for attempt in range(1, _BUSY_ATTEMPTS + 1):
+            self._patient = self._duty.side_by_side and attempt <= _REFUSED_ATTEMPTS
             try:
                 self._begin()
                 work()
                 self._finish(progress)
                 return
-            except TargetBusy as error:
+            except (TargetBusy, RowRefused) as error:
                 self._writer.rollback()
-                if attempt == _BUSY_ATTEMPTS:
+                if attempt == _BUSY_ATTEMPTS or not (self._patient or isinstance(error, TargetBusy)):
                     raise
                 self._metrics.retried(self._lane)
-                log.info("the target is busy; trying again", extra=fields(action="sink.busy", error=str(error)))
+                log.info("the target did not take it; trying again", extra=fields(action="sink.busy", error=str(error)))
                 time.sleep(backoff.next())
+            finally:
+                self._patient = False
 
     def _begin(self) -> None:
         self._held.require()
@@ -232,7 +240,7 @@ class LaneWorker:
             try:
                 self._writer.apply(self._compact(run), savepoint=self._refusals.allowed)
             except RowRefused as error:
-                if not self._refusals.allowed:
+                if self._patient or not self._refusals.allowed:
                     raise
                 self._metrics.dead_lettered(self._lane, self._refusals.isolate(run, self._compact, error))
         failpoint("sink.applied")

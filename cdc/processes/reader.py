@@ -171,6 +171,9 @@ class _Run:
         self._metrics = metrics
         self._health = health
         self._schemas: dict[str, TableSchema] = {}
+        # With whole transactions, no sink can commit, and so make room, while it has only a part of one.
+        self._whole = config.order == "transaction"
+        self._midway = self._whole and start.after > self._out.reached
         self._oldest = 0.0
         self._next_heartbeat = 0.0
         self._next_facts = 0.0
@@ -199,7 +202,7 @@ class _Run:
             self._held.require()
             if item is not None:
                 self._take(item)
-            if self._full() or (item is None and len(self._out)):
+            if self._full() or self._completes(item) or (item is None and len(self._out)):
                 self._publish_when_ready(stop)
             self._heartbeat(drain_to, idle=item is None or isinstance(item, Passed))
             if stop.is_set() or self._held.handover:
@@ -246,9 +249,13 @@ class _Run:
             return True
         return time.monotonic() - self._oldest > _MAX_AGE_SECONDS
 
+    def _completes(self, item: Item | None) -> bool:
+        """The rest of a transaction that was published in part goes at once, so that what follows may wait for room."""
+        return self._midway and isinstance(item, End) and len(self._out) > 0
+
     def _publish_when_ready(self, stop: threading.Event) -> None:
         """A full queue blocks the reader, it never drops; the lease is watched while waiting."""
-        while not self._producer.ready(0.25):
+        while not self._producer.ready(0.25, midway=self._midway):
             self._held.require()
             self._health.beat(READER, 60)
             self._metrics.state("blocked")
@@ -274,6 +281,7 @@ class _Run:
         self._schemas.clear()
         self._oldest = 0.0
         self._moved = False
+        self._midway = self._whole and self._out.inside
         if self._ops:
             self._metrics.published(
                 self._ops,

@@ -213,6 +213,7 @@ class SinkWorker:
         return LaneDuty(
             sink=self._config.all_sinks[self._sink],
             whole_transactions=self._config.order == "transaction",
+            side_by_side=len(self._queue.lanes()) > 1,
             captured=TableFilter(self._config.source.tables),
             schema_of=self._schema,
             all_progress=self._progress,
