@@ -147,6 +147,10 @@ class MysqlGtids:
                     left.add_interval(source, at, end)
         return left
 
+    @property
+    def has_tags(self) -> bool:
+        return any(":" in source for source in self._intervals)
+
     def encode(self) -> bytes:
         """The set for COM_BINLOG_DUMP_GTID; raises NotUnderstood for tags, whose encoding is another.
 

@@ -131,6 +131,10 @@ class Server:
         """MySQL: executed, and no longer in any binlog file."""
         return "".join(self.variables("gtid_purged").get("gtid_purged", "").split())
 
+    def dumps_by_gtids(self) -> bool:
+        """MySQL: COM_BINLOG_DUMP_GTID works, which it does with gtid_mode=ON only."""
+        return self.variables("gtid_mode").get("gtid_mode", "OFF").upper() == "ON"
+
     def files(self) -> list[BinlogFile]:
         return [BinlogFile(str(row[0]), int(row[1])) for row in self.query("SHOW BINARY LOGS")]
 

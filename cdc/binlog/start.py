@@ -43,9 +43,10 @@ class Starts:
         status = self._server.status()
         created = self._scanner.head(status.position.file).file_created
         end = SourcePoint(self._source_id, *status.position, status.executed, created)
-        if self._flavor == "mysql" and status.executed:
+        if self._flavor == "mysql" and self._server.dumps_by_gtids():
+            have = MysqlGtids(status.executed)
             # The set was read before the position; what is not in it was committed between the two, or since.
-            return self._first_missing(MysqlGtids(status.executed)) or end
+            return end if have.has_tags else self._first_missing(have) or end
         return end
 
     def verify(self, point: SourcePoint) -> SourcePoint:
@@ -147,6 +148,10 @@ class Starts:
                 hint="name a part of what it has (SELECT @@global.gtid_executed; MariaDB: @@global.gtid_binlog_pos)",
             )
         if isinstance(wanted, MysqlGtids):
+            if not self._server.dumps_by_gtids():
+                raise PositionError(
+                    "the source has gtid_mode OFF", hint="begin at a file:offset, or set gtid_mode=ON there"
+                )
             purged = MysqlGtids(self._server.purged()).minus(wanted)
             if purged.text():
                 raise PositionError(

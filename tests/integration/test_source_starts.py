@@ -292,3 +292,23 @@ def test_seconds_until_purged(shop: Database, source: BinlogSource) -> None:
     execute(shop, "SET GLOBAL binlog_expire_logs_seconds = 5000")
     with pytest.raises(PositionError):
         source.seconds_until_purged("mysql-bin.000900")
+
+
+def test_a_mysql_without_gtids(tmp_path_factory: pytest.TempPathFactory) -> None:
+    options = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+    server = start_own_source("mysql", tmp_path_factory.mktemp("own"), *options)
+    try:
+        shop = fresh_database(server)
+        execute(shop, TABLE)
+        source = open_source(shop)
+        begin = source.resolve("latest")
+        assert begin.gtid_set == ""
+        insert(shop, 1)
+        execute(shop, "FLUSH BINARY LOGS")
+        insert(shop, 2)
+        assert ids_after(source, source.verify(begin)) == [1, 2]
+        assert [point.gtid_set for point in boundaries(source, begin)] == ["", ""]
+        assert any(finding.subject == "gtid_mode" and finding.level == "warning" for finding in source.check())
+        source.close()
+    finally:
+        server.remove()
