@@ -38,7 +38,7 @@ class KafkaProducer(KafkaRun):
             self._begin({"enable.gapless.guarantee": True})
             return stored
 
-    def ready(self, wait_seconds: float) -> bool:
+    def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
         with self._guard:
             deadline = time.monotonic() + wait_seconds
             self._settle(0.0)

@@ -29,7 +29,7 @@ class TransactionalProducer(KafkaRun):
             self._call(self._out.driver.init_transactions, CONFIRM_SECONDS)
             return self._load(token)
 
-    def ready(self, wait_seconds: float) -> bool:
+    def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
         # Every publish that returned was committed: nothing is out.
         with self._guard:
             self._out.poll(0)

@@ -88,9 +88,9 @@ class MemoryProducer:
             self._token = self._store.token = token
             return self._store.checkpoint
 
-    def ready(self, wait_seconds: float) -> bool:
+    def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
         with self._guard, self._store.changed:
-            return self._store.changed.wait_for(self._has_room, wait_seconds)
+            return midway or self._store.changed.wait_for(self._has_room, wait_seconds)
 
     def _has_room(self) -> bool:
         self._check_token()

@@ -35,10 +35,12 @@ class Producer(Protocol):
         token, or None where there is none. Raises Fenced, with that token as `stored`, where `token` or one above it is
         stored: each run needs a token of its own (a coordination that forgot may hand one out twice)."""
 
-    def ready(self, wait_seconds: float) -> bool:
+    def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
         """Whether the queue takes more now; where it is full (sinks too slow, broker too slow), waits up to `wait_seconds`
         for that to change. Called before each `publish`, in a loop in which the reader renews its lease. What was published
-        goes on its way meanwhile. Raises as `publish` does."""
+        goes on its way meanwhile. Raises as `publish` does.
+        `midway`: the sinks wait for the rest of a transaction of which they have a part; they make no room before it is there,
+        so only the store is waited for."""
 
     def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
         """Sends schemas, then messages in their order, then moves the checkpoint.
