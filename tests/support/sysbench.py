@@ -149,7 +149,7 @@ class Running:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def finish(self, seconds: float = 900) -> float:
+    def finish(self, seconds: float = 3000) -> float:
         """Waits for the end; transactions per second. Fails where sysbench did, or did fewer than it was asked for."""
         said = self._owner.end(self._process, "run", seconds)
         done = re.findall(r"transactions:\s+(\d+)\s+\(([\d.]+) per sec", said)
