@@ -95,7 +95,8 @@ class RedisStore:
     def explained(self, error: Exception) -> CdcError:
         url = self._config.queue.url
         said = explain(error, url)
-        if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and said.startswith("OOM ")):
+        # Redis 6.2 hides the code inside a script's error.
+        if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and "OOM command" in said):
             return QueueUnavailable(
                 f"Redis at {url} is out of memory",
                 hint="let the sinks catch up, lower queue.max_backlog, or raise maxmemory",

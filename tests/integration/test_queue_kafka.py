@@ -253,22 +253,22 @@ def test_a_broker_killed_during_publishing_loses_nothing_that_a_checkpoint_cover
     queue = new_queue(url=own_kafka.url, exactly_once=exactly_once)
     producer = queue.producer()
     producer.open(1)
-    confirmed: list[Checkpoint | None] = []
+    confirmed: list[Checkpoint] = []
+    killing = threading.Timer(0.5, own_kafka.kill)
 
     def publish_until_it_fails() -> None:
         for done in range(100_000):
             if producer.ready(1.0):
                 batch = messages(100, first=100 * done + 1, size=300)
                 producer.publish(batch, checkpoint(1, done, lane_0=100 * done + 100))
-            confirmed.append(producer.confirmed)
+            if producer.confirmed is not None:
+                if not confirmed:
+                    killing.start()
+                confirmed.append(producer.confirmed)
 
-    begin = time.monotonic()
-    killing = threading.Timer(1.5, own_kafka.kill)
-    killing.start()
     with pytest.raises(QueueUnavailable):
         publish_until_it_fails()
     killing.join()
-    assert time.monotonic() - begin < 20
     with pytest.raises(QueueUnavailable):
         producer.flush()
     producer.close()
@@ -279,8 +279,7 @@ def test_a_broker_killed_during_publishing_loses_nothing_that_a_checkpoint_cover
 
     stored = until(stored_again, 30, "the broker answers again")
     assert stored is not None
-    told = next(found for found in reversed(confirmed) if found is not None)
-    assert stored.lanes["0"].count >= told.lanes["0"].count
+    assert stored.lanes["0"].count >= confirmed[-1].lanes["0"].count
     after = new_queue(url=own_kafka.url, name=name_of(queue), exactly_once=exactly_once)
     reader = after.reader("one", "0", "")
     taken = numbers(take(reader, stored.lanes["0"].count))
