@@ -1,5 +1,6 @@
 """The command `cdc`: one table of commands, each imported when it is asked for, and one way for errors to leave."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -88,7 +89,11 @@ def cdc(ctx: click.Context, log_level: Any, log_format: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: every way out is an exit status, and one message on stderr where it is not 0 by design."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    status = run(list(sys.argv[1:] if arguments is None else arguments))
+    if callable(signal.getsignal(signal.SIGTERM)):
+        # Python puts handlers back to the default while it ends: a second SIGTERM would then turn a clean end into -15.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
