@@ -69,7 +69,8 @@ class Stream(Protocol):
 
     def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
         """Items as they come, for ever; None whenever nothing came for `wait_seconds()` (so that the caller can do its
-        other duties; asked anew before each wait: short while the caller has something to flush, long when idle). Transactions without rows of captured tables come as Passed, not as Begin and End.
+        other duties; asked anew before each wait: short while the caller has something to flush, long when idle).
+        Transactions without rows of captured tables come as Passed, not as Begin and End.
         Reads from the socket in large pieces; memory is bounded by the largest single event.
 
         Raises SourceUnavailable (broken or half-open connection: no bytes for the read timeout though the server was asked

@@ -36,8 +36,9 @@ _SECRET: Final = re.compile(r"([?&][\w-]*(?:password|passwd|secret|token)=)[^&\s
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger `cdc.<name>`."""
-    return logging.getLogger(f"{_ROOT}.{name}")
+    """The logger of a module: `get_logger(__name__)`; another name comes below `cdc`."""
+    inside = name == _ROOT or name.startswith(f"{_ROOT}.")
+    return logging.getLogger(name if inside else f"{_ROOT}.{name}")
 
 
 def fields(action: str, **values: object) -> Mapping[str, object]:

@@ -64,19 +64,19 @@ def _fetch(connection: Any, table: str, key: tuple[str, ...]) -> Rows:
 def plain(value: Any) -> Any:
     """Numbers and texts stay; times become ISO text in UTC, intervals seconds, bytes base64, JSON texts their value."""
     match value:
-        case bool():
-            return int(value)
         case datetime():
             moved = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-            return moved.isoformat(timespec="microseconds")
+            value = moved.isoformat(timespec="microseconds")
+        case bool():
+            value = int(value)
         case date():
-            return value.isoformat()
+            value = value.isoformat()
         case timedelta():
-            return value.total_seconds()
+            value = value.total_seconds()
         case bytes() | bytearray() | memoryview():
-            return base64.b64encode(bytes(value)).decode()
+            value = base64.b64encode(bytes(value)).decode()
         case str() if value[:1] in {"{", "["}:
-            return orjson.loads(value)
+            value = orjson.loads(value)
     return value
 
 
