@@ -72,7 +72,8 @@ class Fleet:
         for member in self._members:
             if member in self._killed:
                 continue
-            status = member.end()
+            # One signal only: a second one would meet an interpreter that has taken its handlers down.
+            status = member.process.wait(60)
             assert status == 0, f"{member.log.name}: status {status}\n{self.logs()}"
         self._members = []
 
