@@ -191,7 +191,10 @@ class QueueConfig(_Section):
     max_message_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="a larger change event stops the reader, with its table named"
     )
-    properties: dict[str, str] = Field(default_factory=dict, description="Kafka: librdkafka properties, as they are")
+    # Not shown: sasl.password is one of them.
+    properties: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Kafka: librdkafka properties, as they are"
+    )
     tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
 
     @field_validator("url")

@@ -313,6 +313,15 @@ def test_a_connector_never_shows_its_secrets(tmp_path: Path) -> None:
     assert secret not in repr(config) + str(config) + config.model_dump_json()
 
 
+def test_a_kafka_queue_never_shows_its_properties(tmp_path: Path) -> None:
+    secret = "canary-5f3a"
+    queue = "url: kafka://127.0.0.1:9092\n  properties:\n    sasl.password: ${PASSWORD}"
+    text = GOOD.replace("url: redis://127.0.0.1:6379/0", queue) + "coordination: {url: redis://127.0.0.1:6379/0}\n"
+    config = loaded(tmp_path, text, PASSWORD=secret)
+    assert config.queue.properties == {"sasl.password": secret}
+    assert secret not in repr(config) + str(config) + repr(config.queue) + str(config.queue)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
