@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Progress
 from cdc.model.config import ConnectorConfig
-from cdc.model.errors import CdcError, CoordinationUnavailable, Fenced, NotUnderstood, QueueUnavailable, RetryableError
+from cdc.model.errors import (
+    CdcError,
+    CoordinationUnavailable,
+    Fenced,
+    Gap,
+    NotUnderstood,
+    QueueUnavailable,
+    RetryableError,
+)
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
 from cdc.observe.health import Health
@@ -169,6 +177,12 @@ class SinkWorker:
                 work.fenced_by = max(work.fenced_by, error.stored)
                 self._metrics.fenced(lane)
             self._postpone(lane, work, error)
+        except Gap as error:
+            overtaken = self._overtaken(lane, held)
+            if overtaken is None:
+                work.error = error
+            else:
+                self._postpone(lane, work, overtaken)
         except BaseException as error:  # noqa: BLE001 - it rises again in the worker's own thread
             work.error = error
         finally:
@@ -204,6 +218,21 @@ class SinkWorker:
                 self._health.ended(lane)
         finally:
             writer.close()
+
+    def _overtaken(self, lane: str, held: Held) -> RetryableError | None:
+        """Why a gap is none: who was stopped and wakes finds the lane trimmed behind what its new holder has applied."""
+        try:
+            held.require()
+            stored = self._progress().get(lane)
+        except RetryableError as error:
+            return error
+        if stored is None or stored.token <= held.token:
+            return None
+        return Fenced(
+            f"lane {lane} is held with token {stored.token}, ours is {held.token}",
+            hint="another worker has taken it over; this one queues up for a lease again",
+            stored=stored.token,
+        )
 
     def _beat(self, lane: str, work: _Work) -> None:
         work.backoff.reset()
