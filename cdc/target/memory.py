@@ -20,6 +20,7 @@ from cdc.model.config import SinkConfig
 from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
 
 Lane = tuple[str, str, str]
@@ -121,7 +122,7 @@ class MemoryWriter:
             stored = {
                 (s.db, s.table, tuple(orjson.loads(s.key)))
                 for at, s in self._store.letters.values()
-                if at == self._place
+                if at[:2] == self._place[:2]
             }
         return frozenset(stored | {(x.change.db, x.change.table, x.change.key) for x in self._parking})
 
@@ -167,19 +168,19 @@ class MemoryWriter:
         self.rollback()
 
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
-        """Target.settle: a transaction of its own, in line with the lane's holder."""
-        self._lane = letters[0].lane
+        """Target.settle: a transaction of its own, in line with the lanes' holders."""
         with self._store.changed:
-            if not self._wait_for_holder():
-                raise TargetBusy(f"lane {self._lane} is locked by its sink", hint="it is tried again")
+            self._wait_for_all(lanes_of(letters))
+            there = {letter.id for letter in letters} & self._store.letters.keys()
+            expect_dropped(letters, len(there))
             work = _Overlay()
             for batch in batches:
                 self._delete(work, batch)
             for batch in batches:
                 self._write(work, batch, tolerant=True)
             self._publish(work)
-            for letter in letters:
-                self._store.letters.pop(letter.id, None)
+            for number in there:
+                del self._store.letters[number]
 
     @property
     def _place(self) -> Lane:
@@ -208,6 +209,14 @@ class MemoryWriter:
             if not self._store.changed.wait(max(0.0, deadline - monotonic())) and monotonic() >= deadline:
                 return False
         return True
+
+    def _wait_for_all(self, lanes: Sequence[str]) -> None:
+        """Until no lane has a holder: while one is waited for, another may get one."""
+        while any((self._connector, self._sink, lane) in self._store.holders for lane in lanes):
+            for lane in lanes:
+                self._lane = lane
+                if not self._wait_for_holder():
+                    raise TargetBusy(f"lane {self._lane} is locked by its sink", hint="it is tried again")
 
     def _end_holder(self) -> None:
         self._store.holders.pop(self._place)._ended = True

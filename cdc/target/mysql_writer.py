@@ -20,6 +20,7 @@ from cdc.target.mysql_errors import DRIVER_ERRORS, is_duplicate, mapping
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import Tables
 from cdc.target.port import StoredLetter
+from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
@@ -69,7 +70,7 @@ class MySqlWriter:
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
         with mapping():
-            return frozenset(map(parked_key, self._session().rows(SQL.parked, self._lane_parameters())))
+            return frozenset(map(parked_key, self._session().rows(SQL.parked, self._names)))
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
         self._expect_transaction("apply")
@@ -140,17 +141,17 @@ class MySqlWriter:
 
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
         """Target.settle, on this connection; takes nothing over."""
-        self._lane = letters[0].lane
         try:
             with mapping():
                 self._session().run("START TRANSACTION")
                 self._in_transaction = True
-                self._session().rows(SQL.lock_progress, self._lane_parameters())
+                for lane in lanes_of(letters):
+                    self._session().rows(SQL.lock_progress, {**self._names, "lane": lane})
+                dropping = [{**self._names, "id": letter.id} for letter in letters]
+                expect_dropped(letters, sum(self._session().run(SQL.drop_letter, one) for one in dropping))
             if batches:
                 self.apply(batches, tolerant=True)
             with mapping():
-                for letter in letters:
-                    self._session().run(SQL.drop_letter, {**self._names, "id": letter.id})
                 self._session().run("COMMIT")
             self._in_transaction = False
         except CdcError:

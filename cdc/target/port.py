@@ -61,7 +61,14 @@ class LaneWriter(Protocol):
         the one taken over with."""
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
-        """(db, table, key) of all dead letters of this lane, inside the transaction. Cheap where there are none."""
+        """(db, table, key) of all dead letters of this connector and sink, whatever lane parked them, and of those parked in
+        this transaction. Cheap where there are none.
+
+        Of all lanes, because another number of lanes brings later changes of a parked row through another lane. A `settle`
+        that locks only the letter's own lane may commit at any time in between, and both answers are right: who still sees
+        the letter parks behind it, where a later retry finds the change; who does not sees what the settlement applied, and
+        applies a later change over it. They never write one row at the same time, since a row is either seen as parked, and
+        left alone, or the settlement has committed."""
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
         """Applies in the order: all deletes, batch by batch; then updates and inserts, batch by batch. Makes missing tables
@@ -104,8 +111,13 @@ class Target(Protocol):
     def dead_letter_count(self) -> int: ...
 
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
-        """One transaction that locks the lane's progress row (so that it is serial with the sink), applies `batches`
-        (tolerant) and removes `letters`, all of one lane. With no batches it drops them."""
+        """One transaction: locks the progress rows of the letters' lanes, in the order of their names (so it is serial with
+        their sinks, and no two settlements wait for each other), removes `letters`, applies `batches` (tolerant). With no
+        batches it drops them.
+
+        Where a letter is not there any more it changes nothing and raises TargetBusy: somebody else has settled it, the sink
+        may have written newer changes of its row since, and `batches` would put an old image over them. An error leaves all
+        letters where they are."""
 
     def describe(self) -> str:
         """Product and version, for people: `PostgreSQL 15.20`."""

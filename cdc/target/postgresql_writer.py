@@ -21,6 +21,7 @@ from cdc.target.port import StoredLetter
 from cdc.target.postgresql_apply import Applier
 from cdc.target.postgresql_connection import Connection, Session
 from cdc.target.postgresql_errors import mapping
+from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
@@ -29,7 +30,7 @@ from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of,
 SQL = statements(POSTGRESQL)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _ANY_PARKED = """
-SELECT EXISTS (SELECT FROM _cdc_dead_letters WHERE connector = %(connector)s AND sink = %(sink)s AND lane = %(lane)s)
+SELECT EXISTS (SELECT FROM _cdc_dead_letters WHERE connector = %(connector)s AND sink = %(sink)s)
 """
 # The backend's start tells it from a later one with the same pid. Others' sessions are only ended where the role may.
 _END_SESSION = """
@@ -104,7 +105,7 @@ class PostgresqlWriter:
         if not self._any_parked:
             return frozenset()
         with mapping():
-            rows = self._connection().execute(SQL.parked, self._lane_parameters()).fetchall()
+            rows = self._connection().execute(SQL.parked, self._names).fetchall()
         return frozenset(map(parked_key, rows))
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
@@ -159,19 +160,25 @@ class PostgresqlWriter:
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
         """Target.settle, on this connection; takes nothing over."""
         connection = self._connection()
-        self._lane = letters[0].lane
         try:
             with mapping():
                 connection.execute(_BEGIN)
-                connection.execute(SQL.lock_progress, self._lane_parameters())
+                for lane in lanes_of(letters):
+                    connection.execute(SQL.lock_progress, {**self._names, "lane": lane})
+                expect_dropped(letters, self._drop(letters))
                 if batches:
                     self.apply(batches, tolerant=True)
-                with connection.cursor() as cursor:
-                    cursor.executemany(SQL.drop_letter, [{**self._names, "id": letter.id} for letter in letters])
                 connection.execute("COMMIT")
         except CdcError:
             self.rollback()
             raise
+
+    def _drop(self, letters: Sequence[StoredLetter]) -> int:
+        rows = [{**self._names, "id": letter.id} for letter in letters]
+        with self._connection().cursor() as cursor:
+            # As in `park`: executemany is a pipeline, so the last goes alone.
+            cursor.executemany(SQL.drop_letter, rows[:-1])
+            return max(cursor.rowcount, 0) + cursor.execute(SQL.drop_letter, rows[-1]).rowcount
 
     def _compare_and_set(self, lane: str, token: int) -> Progress | None:
         """One transaction; a row that is not there yet is made first."""

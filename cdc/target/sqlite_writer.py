@@ -15,6 +15,7 @@ from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
 from cdc.observe.failpoints import failpoint
 from cdc.target.port import StoredLetter
+from cdc.target.settling import expect_dropped
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
@@ -74,7 +75,7 @@ class SqliteWriter:
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
         with mapping():
-            return frozenset(map(parked_key, self._connection().execute(SQL.parked, self._lane_parameters())))
+            return frozenset(map(parked_key, self._connection().execute(SQL.parked, self._names)))
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool = False, tolerant: bool = False) -> None:
         connection, _, applier = self._everything()
@@ -143,10 +144,11 @@ class SqliteWriter:
         try:
             with mapping():
                 connection.execute("BEGIN IMMEDIATE")
+                dropping = [{**self._names, "id": letter.id} for letter in letters]
+                expect_dropped(letters, connection.executemany(SQL.drop_letter, dropping).rowcount)
             if batches:
                 self.apply(batches, tolerant=True)
             with mapping():
-                connection.executemany(SQL.drop_letter, [{**self._names, "id": letter.id} for letter in letters])
                 connection.execute("COMMIT")
         except CdcError:
             self.rollback()

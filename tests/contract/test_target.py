@@ -524,18 +524,81 @@ def test_a_stored_letter_is_a_message_again(writer: LaneWriter, target: Target) 
     assert again.key == ("a", 1)  # type: ignore[union-attr]
 
 
-def test_dead_letters_belong_to_their_lane_sink_and_connector(place: Place, target: Target, writer: LaneWriter) -> None:
-    progress = writer.begin()
-    writer.park([letter(1)])
-    writer.commit(moved(progress, 1))
-    writer.take_over("1", 1)
-    writer.begin()
-    assert writer.parked() == frozenset()
-    writer.rollback()
-    other = place.open(sink="other")
-    assert (other.dead_letter_count(), other.dead_letters(5)) == (0, ())
-    other.close()
+def test_dead_letters_belong_to_their_sink_and_connector(place: Place, target: Target, writer: LaneWriter) -> None:
+    _parked(writer, 1)
+    for connector, sink in (("shop", "other"), ("x", "sink")):
+        other = place.open(connector, sink)
+        assert (other.dead_letter_count(), list(other.dead_letters(5))) == (0, [])
+        opened = other.writer(LEASE_SECONDS)
+        opened.take_over("0", 1)
+        opened.begin()
+        assert opened.parked() == frozenset()
+        opened.close()
+        other.close()
     assert target.dead_letter_count() == 1
+
+
+def test_a_row_parked_in_one_lane_is_parked_for_all_lanes(writer: LaneWriter, rival: LaneWriter) -> None:
+    """Another number of lanes brings its later changes through another lane."""
+    _parked(writer, 1)
+    rival.take_over("1", 1)
+    _parked(rival, 2)
+    for one in (writer, rival):
+        one.begin()
+        assert one.parked() == {("shop", "orders", (1,)), ("shop", "orders", (2,))}
+        one.rollback()
+
+
+def test_letters_that_somebody_else_has_settled_put_no_old_image_over_a_newer_one(
+    writer: LaneWriter, target: Target, place: Place
+) -> None:
+    _parked(writer, 1)
+    _parked(writer, 2)
+    stored = target.dead_letters(5)
+    target.settle(stored[:1], [updates(order(1, "settled"))])
+    write(writer, updates(order(1, "newer")))
+    for listed in (stored[:1], stored):
+        with pytest.raises(TargetBusy, match="list again"):
+            target.settle(listed, [updates(order(1, "old"), order(2, "old"))])
+        with pytest.raises(TargetBusy, match="list again"):
+            target.settle(listed, [])
+    assert place.rows() == [(1, "newer", 0)]
+    assert [one.key for one in target.dead_letters(5)] == ["[2]"]
+
+
+def test_a_settlement_that_is_refused_keeps_its_letters(writer: LaneWriter, target: Target, place: Place) -> None:
+    write(writer, inserts(order(2)))
+    _parked(writer, 1)
+    with pytest.raises(RowRefused):
+        target.settle(target.dead_letters(5), [updates(order(2, "settled"), {"id": 1, "note": "half a row"})])
+    assert place.rows() == [(2, "new", 0)]
+    assert target.dead_letter_count() == 1
+
+
+def test_letters_of_two_lanes_are_settled_at_once_and_in_turn_with_the_sinks_of_both(
+    writer: LaneWriter, rival: LaneWriter, target: Target, place: Place
+) -> None:
+    rival.take_over("1", 1)
+    for one in (writer, rival):
+        _parked(writer, 1)
+        _parked(rival, 1)
+        stored = target.dead_letters(5)
+        progress = one.begin()
+        one.apply([inserts(order(2, progress.lane))])
+        settling = threading.Thread(target=target.settle, args=(stored, [updates(order(1, "net"))]))
+        settling.start()
+        settling.join(0.2)
+        assert settling.is_alive()
+        one.commit(moved(progress, 1))
+        settling.join(20)
+        assert place.rows() == [(1, "net", 0), (2, progress.lane, 0)]
+        assert target.dead_letter_count() == 0
+
+
+def _parked(writer: LaneWriter, key: int) -> None:
+    progress = writer.begin()
+    writer.park([letter(key)])
+    writer.commit(moved(progress, 1))
 
 
 def test_an_untouched_target_has_no_progress_and_no_dead_letters(target: Target) -> None:

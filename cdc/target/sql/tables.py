@@ -77,7 +77,7 @@ LETTERS = sa.Table(
     sa.Column("event", _BYTES, nullable=False),
     sa.Column("reason", _LONG_TEXT, nullable=False),
     sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),
-    # An index by lane and key; as a constraint it comes with CREATE TABLE, for which IF NOT EXISTS is known everywhere.
+    # An index by sink, lane and key; as a constraint it comes with CREATE TABLE, for which IF NOT EXISTS is known everywhere.
     sa.UniqueConstraint("connector", "sink", "lane", "key_hash", "id", name="_cdc_dead_letters_by_key"),
     sqlite_autoincrement=True,
     **_BINARY_TEXT,
@@ -164,9 +164,7 @@ def statements(dialect: SqlDialect) -> Statements:
             LETTERS.insert().values({name: sa.bindparam(name) for name in _LETTER_COLUMNS} | {"parked_at": now})
         ),
         parked=text(
-            sa.select(LETTERS.c.db_name, LETTERS.c.table_name, LETTERS.c.key_json)
-            .where(_SINK_LETTERS, LETTERS.c.lane == sa.bindparam("lane"))
-            .distinct()
+            sa.select(LETTERS.c.db_name, LETTERS.c.table_name, LETTERS.c.key_json).where(_SINK_LETTERS).distinct()
         ),
         list_letters=text(sa.select(*(LETTERS.c[name] for name in _STORED)).where(_SINK_LETTERS).order_by(LETTERS.c.id))
         # Not `.limit()`: it brings an OFFSET parameter of its own on SQLite.
