@@ -1,13 +1,17 @@
 """Dead letters: what a target refused, and what waits behind it; looked at, applied after all, or given up.
 
-Why a retry never puts an old image over a newer one: all letters of a row are settled together, as their net change; as long as
-one of them is parked, the sink parks every later change of that row behind it; and `settle` locks the lane's progress row, so
-it is serial with the sink. What the retry applies is therefore the row's present state.
+Why a retry never puts an old image over a newer one: all letters of a row are settled in one transaction, as their net change in
+the order of their sequences; as long as one of them is parked, the sink parks every later change of that row behind it, whatever
+lane brings it; and `settle` changes nothing where somebody else has settled one of them. What the retry applies is therefore
+the row's present state.
+
+After a change of the number of lanes a row may have letters in two. Lane after lane would be wrong: given up, the older ones
+take along the insert, or the columns, on which the newer ones build; applied on their own, they may be refused although
+the net change is not.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import NamedTuple
 
 import orjson
@@ -75,9 +79,9 @@ def chosen(target: Target, ids: Sequence[int] | None) -> list[StoredLetter]:
 def drop(target: Target, letters: Sequence[StoredLetter]) -> Settled:
     """Gives the letters up; raises what the target raises."""
     done = Settled()
-    for of_lane in _by_lane(letters):
-        target.settle(of_lane, [])
-        _count(done, of_lane)
+    for together in _together(letters):
+        target.settle(together, [])
+        _count(done, together)
     return done
 
 
@@ -86,26 +90,14 @@ def retry(target: Target, queue: Queue, letters: Sequence[StoredLetter]) -> Sett
     refuses that, row by row, so that one bad row keeps no other waiting. Raises what target and queue raise but RowRefused."""
     schema_of = _Schemas(queue)
     done = Settled()
-    letters = _newest_lane(target, letters, done)
-    for of_lane in _by_lane(letters):
-        if not _at_once(target, of_lane, schema_of, done):
-            _row_by_row(target, of_lane, schema_of, done)
+    for together in _together(letters):
+        if not _at_once(target, together, schema_of, done):
+            _row_by_row(target, together, schema_of, done)
     return done
 
 
-def _newest_lane(target: Target, letters: Sequence[StoredLetter], done: Settled) -> list[StoredLetter]:
-    """A change of the number of lanes may have left letters of one row in two. Only the newest lane's are the row's present
-    state; the others are given up first, so that no stop in between leaves an old image to be applied later."""
-    home = {RowOf.of(letter): letter.lane for letter in sorted(letters, key=lambda letter: letter.id)}
-    superseded = [letter for letter in letters if home[RowOf.of(letter)] != letter.lane]
-    for of_lane in _by_lane(superseded):
-        target.settle(of_lane, [])
-    done.letters += len(superseded)
-    return [letter for letter in letters if home[RowOf.of(letter)] == letter.lane]
-
-
 def _at_once(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> bool:
-    """Whether the whole lane could be settled in one transaction; if not, nothing has changed."""
+    """Whether all could be settled in one transaction; if not, nothing has changed."""
     changes = [_change(letter) for letter in letters]
     if len(list(runs(changes))) > 1:
         return False
@@ -168,10 +160,21 @@ class _Schemas:
         return self._known[fingerprint]
 
 
-def _by_lane(letters: Sequence[StoredLetter]) -> list[list[StoredLetter]]:
-    """Each lane's letters, in the order they were parked."""
-    ordered = sorted(letters, key=lambda letter: (letter.lane, letter.id))
-    return [list(group) for _, group in groupby(ordered, key=lambda letter: letter.lane)]
+def _together(letters: Sequence[StoredLetter]) -> list[list[StoredLetter]]:
+    """What is settled in one transaction, in the order of the source: all rows that have their letters in the same lanes.
+    Most have them in one, and then only that lane's sink waits."""
+    lanes: dict[RowOf, set[str]] = {}
+    for letter in letters:
+        lanes.setdefault(RowOf.of(letter), set()).add(letter.lane)
+    groups: dict[frozenset[str], list[StoredLetter]] = {}
+    for letter in sorted(letters, key=_age):
+        groups.setdefault(frozenset(lanes[RowOf.of(letter)]), []).append(letter)
+    return list(groups.values())
+
+
+def _age(letter: StoredLetter) -> tuple[tuple[int, ...], int]:
+    """The order of changes across lanes and generations; ids tell it only within a lane."""
+    return tuple(map(int, letter.seq.split(":"))), letter.id
 
 
 def _by_row(letters: Sequence[StoredLetter]) -> list[tuple[RowOf, list[StoredLetter]]]:

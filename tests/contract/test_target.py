@@ -587,7 +587,7 @@ def test_letters_of_two_lanes_are_settled_at_once_and_in_turn_with_the_sinks_of_
         one.apply([inserts(order(2, progress.lane))])
         settling = threading.Thread(target=target.settle, args=(stored, [updates(order(1, "net"))]))
         settling.start()
-        settling.join(0.2)
+        settling.join(0.5)
         assert settling.is_alive()
         one.commit(moved(progress, 1))
         settling.join(20)

@@ -10,7 +10,7 @@ from cdc.model.batch import DeadLetter
 from cdc.model.change import Change, Draft, Row, Transaction, parse, render_change
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.config import SinkConfig
-from cdc.model.errors import TableRefused
+from cdc.model.errors import TableRefused, TargetBusy
 from cdc.model.position import Sequence
 from cdc.model.schema import Column, TableSchema
 from cdc.processes import dead_letters
@@ -47,14 +47,23 @@ class Parked:
     def rows(self) -> list[Row]:
         return sorted(self.store.rows("orders").values(), key=lambda row: str(row["id"]))
 
-    def park(self, op: str, number: int, after: Row | None, *, schema: TableSchema = OLD, lane: str = "0") -> None:
+    def park(
+        self,
+        op: str,
+        number: int,
+        after: Row | None,
+        *,
+        schema: TableSchema = OLD,
+        lane: str = "0",
+        generation: int = 1,
+    ) -> None:
         self._offset += 10
         message = render_change(
             Draft(op, "shop", "orders", schema.fingerprint(), {"id": number}, None, after),
             connector="shop",
             flavor="mysql",
             transaction=Transaction(POINT, 1, None, None, 1),
-            seq=Sequence(1, 1, self._offset, 0),
+            seq=Sequence(generation, 1, self._offset, 0),
             event_offset=self._offset,
             lane=lane,
             n=1,
@@ -140,14 +149,51 @@ def test_a_last_version_without_all_columns_is_refused_with_the_way_out(parked: 
     assert parked.target.dead_letter_count() == 2
 
 
-def test_a_row_with_letters_in_two_lanes_gets_the_newest_lanes_state(parked: Parked) -> None:
-    parked.park("c", 1, row(1, "old lane"), lane="3")
-    parked.park("u", 1, row(1, "new lane"), lane="0")
-    parked.park("c", 2, row(2, "of lane 3"), lane="3")
+def test_a_row_with_letters_in_two_lanes_gets_the_net_change_of_both(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old lane", total=1), lane="3", schema=NEW)
+    parked.park("c", 2, row(2, "of lane 3", total=2), lane="3", schema=NEW)
+    parked.park("u", 1, {"id": 1, "total": 5}, lane="0", schema=NEW, generation=2)
+    parked.park("c", 3, row(3, "of lane 0", total=3), lane="0", schema=NEW, generation=2)
     done = retry(parked.target, parked.queue, chosen(parked.target, None))
-    assert parked.rows() == [row(1, "new lane"), row(2, "of lane 3")]
-    assert done.letters == 3
+    assert parked.rows() == [
+        row(1, "old lane", total=5),
+        row(2, "of lane 3", total=2),
+        row(3, "of lane 0", total=3),
+    ]
+    assert (done.letters, done.rows, done.refused) == (4, 3, {})
     assert parked.target.dead_letter_count() == 0
+
+
+def test_the_net_change_goes_by_generation_and_place_and_not_by_the_order_of_the_lanes_parking(parked: Parked) -> None:
+    parked.park("u", 1, row(1, "newest"), lane="0", generation=10)
+    parked.park("c", 1, row(1, "oldest"), lane="3", generation=9)
+    parked.park("u", 1, row(1, "older"), lane="3", generation=9)
+    retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.rows() == [row(1, "newest")]
+
+
+def test_an_old_lanes_image_is_never_applied_on_its_own(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "bad"), lane="3")
+    parked.park("u", 1, row(1, "mended at the source"), lane="0", generation=2)
+    parked.park("c", 2, row(2, "bad"), lane="3")
+    parked.park("u", 2, row(2, "bad still"), lane="0", generation=2)
+    parked.store.refuse = lambda table, image: "bad" if str(image["note"]).startswith("bad") else None
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.rows() == [row(1, "mended at the source")]
+    assert (done.letters, done.rows, len(done.refused)) == (2, 1, 1)
+    assert [(letter.lane, letter.key) for letter in chosen(parked.target, None)] == [("3", "[2]"), ("0", "[2]")]
+
+
+def test_a_retry_of_letters_that_another_one_has_settled_changes_nothing(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old"))
+    listed = chosen(parked.target, None)
+    retry(parked.target, parked.queue, listed)
+    parked.store.tables["orders"][(1,)] = row(1, "newer, by the sink")
+    with pytest.raises(TargetBusy, match="list again"):
+        retry(parked.target, parked.queue, listed)
+    with pytest.raises(TargetBusy, match="list again"):
+        drop(parked.target, listed)
+    assert parked.rows() == [row(1, "newer, by the sink")]
 
 
 def test_dropped_letters_change_nothing_at_the_target(parked: Parked) -> None:
