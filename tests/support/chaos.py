@@ -91,8 +91,12 @@ class Chaos:
         return self.fleet.sink()
 
     def doomed(self, command: str, failpoint: str) -> Process:
-        """A process with a failpoint."""
-        process = Process(self.folder, command, str(self.file), environment={"CDC_FAILPOINT": failpoint})
+        """A process with a failpoint. The fleet does not know it: it may end."""
+        return self.alone(command, CDC_FAILPOINT=failpoint)
+
+    def alone(self, command: str, **environment: str) -> Process:
+        """A process that the test ends by itself."""
+        process = Process(self.folder, command, str(self.file), environment=environment)
         self.loose.append(process)
         return process
 
@@ -104,15 +108,18 @@ class Chaos:
         return found
 
     def until_equal(self, seconds: float = 90) -> None:
-        def equal() -> bool:
-            self.fleet.require_running()
-            return not self.unlike()
-
+        """Fails at once where a process of the fleet has ended by itself."""
+        members = len(self.fleet.running)
         try:
-            until(equal, seconds, lambda: f"both sides equal: {self.unlike()}")
+            until(
+                lambda: len(self.fleet.running) < members or not self.unlike(),
+                seconds,
+                lambda: f"both sides equal: {self.unlike()}",
+            )
         except AssertionError as error:
             error.add_note(self.fleet.logs())
             raise
+        self.fleet.require_running()
 
     def progress(self) -> Rows:
         """The progress rows by lane."""
@@ -146,7 +153,8 @@ class Chaos:
         for log in self.folder.glob("process-*.log"):
             text = log.read_text(errors="replace")
             assert CANARY not in text, f"a password in {log.name}"
-            assert "Traceback" not in text, f"{log.name}: {text[-4000:]}"
+            for word in ("Traceback", "fault in Lockstep"):
+                assert word not in text, f"{log.name}: {text[-4000:]}"
 
     def close(self) -> None:
         for process in self.loose:
