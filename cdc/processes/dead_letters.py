@@ -123,7 +123,9 @@ def _net_of_row(row: RowOf, changes: Sequence[Change], schema_of: Callable[[str]
     last = [change for change in changes if change.schema == changes[-1].schema]
     batches = compact(last, schema_of)
     columns = {column.name for batch in batches for column in batch.schema.columns}
-    if any(columns - image.keys() for batch in batches for image in (*batch.updates, *batch.inserts)):
+    if len(last) < len(changes) and any(
+        columns - image.keys() for batch in batches for image in (*batch.updates, *batch.inserts)
+    ):
         raise TableRefused(
             f"the dead letters of {row.db}.{row.table} span a change of the table, and the last one has not all columns",
             hint="drop them, then `cdc replay` from before the first of them",

@@ -43,8 +43,10 @@ def refusing(mysql_db: Database, redis_url: str, pg_db: str, tmp_path: Path) -> 
     found.target(
         "CREATE TABLE orders (id BIGINT PRIMARY KEY, total DECIMAL(10,2) CONSTRAINT low CHECK (total >= 0), note TEXT)"
     )
+    found.shop.sql("INSERT INTO orders VALUES (1, 1, 'good'), (2, -1, 'bad'), (3, -1, 'bad, then gone')")
+    # In one batch with what follows, the net change would be a good one.
+    found.shop.drain()
     found.shop.sql(
-        "INSERT INTO orders VALUES (1, 1, 'good'), (2, -1, 'bad'), (3, -1, 'bad, then gone')",
         "UPDATE orders SET total = 5, note = 'good later' WHERE id = 2",
         "UPDATE orders SET note = 'newest' WHERE id = 2",
         "DELETE FROM orders WHERE id = 3",

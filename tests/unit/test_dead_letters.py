@@ -172,6 +172,16 @@ def test_the_net_change_goes_by_generation_and_place_and_not_by_the_order_of_the
     assert parked.rows() == [row(1, "newest")]
 
 
+def test_a_refused_row_beside_them_does_not_keep_changes_of_some_columns_waiting(parked: Parked) -> None:
+    parked.store.tables["orders"] = {(1,): row(1, "old", total=1)}
+    parked.park("u", 1, {"id": 1, "total": 5}, schema=NEW)
+    parked.park("c", 2, row(2, "bad", total=2), schema=NEW)
+    parked.store.refuse = lambda table, image: "bad" if image["note"] == "bad" else None
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert (done.letters, len(done.refused)) == (1, 1)
+    assert parked.rows() == [row(1, "old", total=5)]
+
+
 def test_an_old_lanes_image_is_never_applied_on_its_own(parked: Parked) -> None:
     parked.park("c", 1, row(1, "bad"), lane="3")
     parked.park("u", 1, row(1, "mended at the source"), lane="0", generation=2)
