@@ -105,11 +105,13 @@ class LaneGate:
             return Verdict.MOVED
         if marker.n != 0:
             raise self._gap(marker.seq, f"generation {generation} is first seen at its event {marker.n}")
-        if self.watermark == ORIGIN:
+        if self.watermark == ORIGIN and generation == 1:
             self._enter(marker)
             self._advance(marker)
             return Verdict.MOVED
-        if not self._connects(marker):
+        # A lane that is new in a later generation misses nothing, but waits for the old lanes, whose earlier changes of
+        # rows that come to it now must be applied first.
+        if self.watermark != ORIGIN and not self._connects(marker):
             raise self._gap(marker.seq, f"generation {generation} begins after what was applied")
         return Verdict.BARRIER
 

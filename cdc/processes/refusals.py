@@ -28,11 +28,17 @@ class Refusals:
         self._writer = writer
         self.allowed = allowed
         self._parked: frozenset[_KeyName] = frozenset()
+        self._ask = True
 
     def begin(self) -> None:
-        """Called once in each transaction: `cdc dlq retry` may have emptied the store since the last one."""
-        if self.allowed:
+        """Called once in each transaction: `cdc dlq retry` may have emptied the store since the last one.
+
+        Letters of an earlier `on_error: dead_letter` hold their keys back also when the connector says `stop` by now; once
+        they are settled there is nothing to ask for.
+        """
+        if self._ask:
             self._parked = self._writer.parked()
+            self._ask = self.allowed or bool(self._parked)
 
     def pass_parked(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes that may be applied; those of a parked key are parked behind it."""

@@ -72,9 +72,11 @@ class _Overlay:
 
     tables: dict[str, dict[Key, Row | None]] = field(default_factory=dict)
     emptied: set[str] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
 
     def copy(self) -> "_Overlay":
-        return _Overlay({name: dict(rows) for name, rows in self.tables.items()}, set(self.emptied))
+        tables = {name: dict(rows) for name, rows in self.tables.items()}
+        return _Overlay(tables, set(self.emptied), set(self.settled))
 
 
 class MemoryWriter:
@@ -142,6 +144,11 @@ class MemoryWriter:
             overlay = self._open()
             overlay.emptied.add(name)
             overlay.tables[name] = {}
+            overlay.settled |= {
+                number
+                for number, (at, letter) in self._store.letters.items()
+                if at[:2] == self._place[:2] and (letter.db, letter.table) == (schema_db, table)
+            }
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         with self._store.changed:
@@ -154,6 +161,8 @@ class MemoryWriter:
             if (progress.lane, progress.token) != (self._lane, self._token):
                 raise _fenced(self._lane, progress.token, self._token)
             self._publish(overlay)
+            for number in overlay.settled:
+                self._store.letters.pop(number, None)
             for letter in self._parking:
                 number = next(self._store.ids)
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))

@@ -105,6 +105,9 @@ class MySqlWriter:
             except pymysql.err.MySQLError as error:
                 if error_code(error) not in _NOT_THERE:
                     raise
+        with mapping("_cdc_dead_letters"):
+            letters = {**self._names, "db_name": schema_db, "table_name": table}
+            self._session().run(SQL.drop_table_letters, letters)
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         self._expect_transaction("park")

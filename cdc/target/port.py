@@ -79,7 +79,8 @@ class LaneWriter(Protocol):
 
     def truncate(self, schema_db: str, table: str) -> None:
         """Empties the target's table for the source's `schema_db.table`, inside the transaction (DELETE where TRUNCATE
-        would commit). A table that is not there is empty."""
+        would commit), and drops the table's dead letters: a retry must not bring back rows that the source emptied. A table
+        that is not there is empty."""
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Stores dead letters, in order, inside the transaction."""

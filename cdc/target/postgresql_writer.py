@@ -116,9 +116,11 @@ class PostgresqlWriter:
         """By DELETE: PostgreSQL's TRUNCATE is not MVCC-safe (manual, 13.6 "Caveats"): a reader with an older snapshot would
         see a state that the source never had."""
         name = self._planner.name(schema_db, table)
-        if self._planner.exists(name):
-            with mapping():
+        with mapping():
+            if self._planner.exists(name):
                 self._connection().execute(f"DELETE FROM {quote_table(POSTGRESQL, name)}")
+            letters = {**self._names, "db_name": schema_db, "table_name": table}
+            self._connection().execute(SQL.drop_table_letters, letters)
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]

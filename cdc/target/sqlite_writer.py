@@ -106,6 +106,9 @@ class SqliteWriter:
         if planner.exists(name):
             with mapping(f"table {name}"):
                 connection.execute(f"DELETE FROM {quote_table(SQLITE, name)}")  # noqa: S608 — quoted
+        with mapping("_cdc_dead_letters"):
+            letters = {**self._names, "db_name": schema_db, "table_name": table}
+            connection.execute(SQL.drop_table_letters, letters)
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         self._expect_transaction("park")

@@ -508,6 +508,21 @@ def test_dead_letters_are_parked_listed_and_settled(writer: LaneWriter, target: 
     assert target.progress() == {"0": moved(Progress("0", 5), 3)}
 
 
+def test_truncate_drops_the_dead_letters_of_its_table_and_no_others(writer: LaneWriter, target: Target) -> None:
+    progress = writer.begin()
+    elsewhere = letter(3)
+    writer.park([letter(1), letter(2), replace(elsewhere, change=elsewhere.change._replace(table="visits"))])
+    writer.commit(moved(progress, 3))
+    progress = writer.begin()
+    writer.truncate("shop", "orders")
+    writer.rollback()
+    assert target.dead_letter_count() == 3
+    progress = writer.begin()
+    writer.truncate("shop", "orders")
+    writer.commit(moved(progress, 4))
+    assert [(one.table, one.key) for one in target.dead_letters(10)] == [("visits", "[3]")]
+
+
 def test_a_stored_letter_is_a_message_again(writer: LaneWriter, target: Target) -> None:
     """`cdc dlq retry` reads it as it came from the queue."""
     source = {"seq": [1, 3, 90, 0], "source_id": "x", "file": "f.000001", "tx_pos": 4, "gtid": None, "db": "shop"}

@@ -110,7 +110,7 @@ class Statements:
     one) take the parameters of `lane_row`; all_progress and the letters' statements: connector, sink.
     Rows of read_progress and lock_progress go to `progress_of`, with `session` last; all_progress the same.
     list_letters has `limit` and gives rows for `stored_letter`; parked gives (db, table, key JSON) for `parked_key`;
-    drop_letter has `id`.
+    drop_letter has `id`; drop_table_letters `db_name` and `table_name`.
     """
 
     create: tuple[str, ...]
@@ -125,6 +125,7 @@ class Statements:
     list_letters: str
     count_letters: str
     drop_letter: str
+    drop_table_letters: str
 
 
 def statements(dialect: SqlDialect) -> Statements:
@@ -171,6 +172,13 @@ def statements(dialect: SqlDialect) -> Statements:
         + f" LIMIT {text(sa.bindparam('limit', type_=sa.Integer()))}",
         count_letters=text(sa.select(sa.func.count()).select_from(LETTERS).where(_SINK_LETTERS)),
         drop_letter=text(LETTERS.delete().where(_SINK_LETTERS, LETTERS.c.id == sa.bindparam("id"))),
+        drop_table_letters=text(
+            LETTERS.delete().where(
+                _SINK_LETTERS,
+                LETTERS.c.db_name == sa.bindparam("db_name"),
+                LETTERS.c.table_name == sa.bindparam("table_name"),
+            )
+        ),
     )
 
 
