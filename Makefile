@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/cdc demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
