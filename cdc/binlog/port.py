@@ -126,7 +126,7 @@ class Source(Protocol):
         """The server's binlog files, oldest first."""
 
     def bytes_behind(self, position: FilePosition) -> int:
-        """Bytes of binlog between `position` and the end."""
+        """Bytes of binlog between `position` and the end. Raises SourceChanged where that lies beyond the end."""
 
     def seconds_until_purged(self, file: str) -> float | None:
         """Until the server may purge `file` by its own expiry; None where it never does."""

@@ -15,7 +15,7 @@ from cdc.binlog.tables import captured_tables, tables_with_further_unique_keys
 from cdc.binlog.transactions import Rules, Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
-from cdc.model.errors import PositionError
+from cdc.model.errors import PositionError, SourceChanged
 from cdc.model.position import FilePosition, file_number
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
@@ -84,7 +84,19 @@ class BinlogSource:
 
     def bytes_behind(self, position: FilePosition) -> int:
         behind = 0
-        for file in self._server.files():
+        files = self._server.files()
+        # A dump that runs while its source is reset hears nothing of it until the new file is as long as the old one was.
+        last = max(files, key=lambda file: file_number(file.name), default=None)
+        if last is not None and (file_number(last.name), last.size_bytes) < (
+            file_number(position.file),
+            position.offset,
+        ):
+            raise SourceChanged(
+                f"{position} lies beyond the end of the source's binlog ({last.name}:{last.size_bytes}): "
+                "the source was reset or restored",
+                hint="if its data is what you mean, `cdc replay --from earliest` begins a new generation with it",
+            )
+        for file in files:
             if file.name == position.file:
                 behind += max(file.size_bytes - position.offset, 0)
             elif file_number(file.name) > file_number(position.file):

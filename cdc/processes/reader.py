@@ -15,7 +15,7 @@ from cdc.binlog.port import Begin, End, Item, Passed, Rows, Source, Stream, Trun
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Checkpoint, Progress
 from cdc.model.config import ConnectorConfig
-from cdc.model.errors import CdcError, Fenced, QueueUnavailable, RetryableError, TargetUnavailable
+from cdc.model.errors import CdcError, Fenced, QueueUnavailable, RetryableError, SourceChanged, TargetUnavailable
 from cdc.model.position import Sequence
 from cdc.model.schema import TableSchema
 from cdc.observe.failpoints import failpoint
@@ -326,5 +326,7 @@ class _Run:
             self._metrics.source_end(self._source.bytes_behind(confirmed.point.position))
             until_purged = self._source.seconds_until_purged(confirmed.point.file)
             self._metrics.until_purged(math.inf if until_purged is None else until_purged)
+        except SourceChanged:
+            raise
         except CdcError as error:
             log.debug("the source does not tell its end", extra=fields(action="reader.facts", error=str(error)))
