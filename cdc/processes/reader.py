@@ -67,7 +67,7 @@ class Reader:
         self._metrics = metrics
         self._health = health
         self._drain_to = drain_to
-        self._fenced_by = 0
+        self._seen_token = 0
 
     def run(self, stop: threading.Event) -> None:
         lease_seconds = self._config.coordinator.lease_seconds
@@ -77,8 +77,12 @@ class Reader:
                 self._health.ready(False, "standby")
                 self._metrics.state("standby")
                 try:
+                    # Before every session: one that may evict leases or entries is refused, at the start and later.
+                    self._coordination.check()
+                    self._queue.check()
                     held = keeper.wait(READER, self._floor, stop, beat=lambda: self._health.beat(READER, 60))
                     if held is not None:
+                        self._seen_token = max(self._seen_token, held.token)
                         try:
                             self._session(held, stop, backoff)
                         finally:
@@ -86,7 +90,7 @@ class Reader:
                         if held.handover:
                             stop.wait(_HANDOVER_SECONDS)
                 except RetryableError as error:
-                    self._fenced_by = max(self._fenced_by, error.stored if isinstance(error, Fenced) else 0)
+                    self._seen_token = max(self._seen_token, error.stored if isinstance(error, Fenced) else 0)
                     self._metrics.state("reconnecting")
                     pause = backoff.next()
                     log.warning(
@@ -96,10 +100,10 @@ class Reader:
                     stop.wait(pause)
 
     def _floor(self) -> int:
-        """The highest reader token that is written anywhere: Redis may have forgotten it."""
+        """The highest reader token that is written anywhere or was ours: Redis may have forgotten it."""
         stored = self._queue.checkpoint()
         rows = [row.reader_token for lanes in self._progress(stored).values() for row in lanes.values()]
-        return max([self._fenced_by, stored.token if stored else 0, *rows])
+        return max([self._seen_token, stored.token if stored else 0, *rows])
 
     def _progress(self, stored: Checkpoint | None) -> SinkProgress:
         """What the sinks have applied. A target that is down only matters where the checkpoint is gone."""

@@ -84,6 +84,7 @@ class SinkWorker:
         self._progress_lock = threading.Lock()
         self._works: dict[str, _Work] = {}
         self._turn = threading.Event()
+        self._fit = False  # whether coordination and queue were found fit: one that may evict is refused at the start
 
     def run(self, stop: threading.Event) -> None:
         with LeaseKeeper(self._coordination, self._lease_seconds) as keeper:
@@ -105,6 +106,10 @@ class SinkWorker:
         """Takes free lanes up to the fair share, and gives back what is above it."""
         self._health.beat("sink", 30)
         try:
+            if not self._fit:
+                self._coordination.check()
+                self._queue.check()
+                self._fit = True
             members = self._coordination.join(self._sink, self._member, self._lease_seconds)
             lanes = list(self._queue.lanes())
             holders = self._coordination.holders()
