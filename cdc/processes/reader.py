@@ -184,6 +184,7 @@ class _Run:
         self._commit_us = 0
         self._ops: Counter[str] = Counter()
         self._transactions = 0
+        self._blocked = False
         self._moved = True
         self._confirmed: Checkpoint | None = None
 
@@ -262,14 +263,19 @@ class _Run:
         while not self._producer.ready(0.25, midway=self._midway):
             self._held.require()
             self._health.beat(READER, 60)
-            self._metrics.state("blocked")
+            if not self._blocked:
+                self._blocked = True
+                self._metrics.state("blocked")
+                log.warning("the queue is full; waiting for the sinks", extra=fields(action="reader.blocked"))
             if stop.is_set():
                 raise QueueUnavailable(
                     "the queue is full, and the reader was asked to stop",
                     hint="nothing is lost: what was not sent is read again; start the sinks to empty the queue",
                 )
         self._held.require()
-        self._metrics.state("working")
+        if self._blocked:
+            self._blocked = False
+            self._metrics.state("working")
         self._publish()
 
     def _publish(self) -> None:
