@@ -186,7 +186,8 @@ class QueueConfig(_Section):
     max_backlog: int = Field(
         100_000,
         ge=1000,
-        description="Redis Streams: entries of a lane at which the reader waits for the sinks",
+        description="Redis Streams: entries of a lane at which the reader waits for the sinks; with order: transaction a "
+        "transaction larger than this is held whole all the same",
     )
     max_message_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="a larger change event stops the reader, with its table named"
