@@ -27,7 +27,17 @@ class Verdict(Enum):
 class LaneGate:
     """Not thread-safe. `progress` is what may be stored once everything that was let through is applied."""
 
-    __slots__ = ("_base", "commit_us", "count", "fingerprint", "offset", "point", "reader_token", "watermark")
+    __slots__ = (
+        "_base",
+        "commit_us",
+        "count",
+        "fingerprint",
+        "offset",
+        "point",
+        "reader_token",
+        "skip_to",
+        "watermark",
+    )
 
     def __init__(self, progress: Progress) -> None:
         self._base = progress
@@ -38,6 +48,7 @@ class LaneGate:
         self.point = progress.point
         self.commit_us = progress.commit_us
         self.fingerprint = progress.fingerprint
+        self.skip_to = 0
 
     @property
     def progress(self) -> Progress:
@@ -56,14 +67,29 @@ class LaneGate:
         )
 
     def offer(self, offset: str, item: Change | Marker) -> Verdict:
-        """Decides about the next message of the lane, which lies at `offset`; raises Gap."""
+        """Decides about the next message of the lane, which lies at `offset`; raises Gap.
+
+        With `skip_to`, a generation: messages are known to be missing. All is dropped, and the offset stays, until a newer
+        generation up to that one begins that makes good what is missing.
+        """
+        if self.skip_to and not self._mends(item):
+            return Verdict.DROP
         verdict = self._change(item) if isinstance(item, Change) else self._marker(item)
         if verdict is not Verdict.BARRIER:
             self.offset = offset
         return verdict
 
+    def _mends(self, item: Change | Marker) -> bool:
+        """Whether a generation begins here that leaves nothing out, or the last one that could (then `_epoch` judges it)."""
+        if not isinstance(item, Marker) or item.kind != "epoch" or item.token < self.reader_token:
+            return False
+        generation = item.seq.generation
+        whole = item.n == 0 and self._connects(item)
+        return generation > self.watermark.generation and (whole or generation >= self.skip_to)
+
     def pass_barrier(self, offset: str, marker: Marker) -> None:
         """All lanes have arrived, and the barrier's action is done or about to be in this transaction."""
+        self.skip_to = 0
         self._advance(marker)
         self.offset = offset
         if marker.kind == "epoch":

@@ -17,7 +17,8 @@ from cdc.model.batch import DeadLetter, TableBatch
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Progress, SourcePoint
 from cdc.model.config import SinkConfig
-from cdc.model.errors import LeaseLost, PoisonMessage, RowRefused, TargetBusy
+from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RowRefused, TargetBusy
+from cdc.model.position import ORIGIN
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
 from cdc.observe.failpoints import failpoint
@@ -48,7 +49,8 @@ class LaneDuty:
 
     `captured` says which tables the source sends. `side_by_side`: other lanes are applied at the same time, so a unique key
     that a row of theirs gives free, or a parent that they insert, may come a moment later. `schema_of` finds a published
-    schema by its fingerprint; `all_progress` reads the committed progress of all lanes of this sink.
+    schema by its fingerprint; `all_progress` reads the committed progress of all lanes of this sink; `generation` that of
+    the queue's checkpoint (0: none).
     """
 
     sink: SinkConfig
@@ -57,6 +59,7 @@ class LaneDuty:
     captured: TableFilter
     schema_of: Callable[[str], TableSchema]
     all_progress: Callable[[], Mapping[str, Progress]]
+    generation: Callable[[], int]
 
 
 class LaneWorker:
@@ -89,12 +92,11 @@ class LaneWorker:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """`beat` is called at every turn: a lane that does not turn is stuck."""
-        sink = self._duty.sink
         try:
             while not stop.is_set():
                 self._held.require()
                 beat()
-                received = self._reader.read(sink.batch_rows, sink.batch_bytes, _IDLE_WAIT_SECONDS)
+                received = self._read()
                 failpoint("sink.received")
                 for message in received:
                     self._take(message, stop)
@@ -105,11 +107,41 @@ class LaneWorker:
         finally:
             self._writer.rollback()
 
+    def _read(self) -> Sequence[Received]:
+        sink = self._duty.sink
+        try:
+            return self._reader.read(sink.batch_rows, sink.batch_bytes, _IDLE_WAIT_SECONDS)
+        except Gap as gap:
+            self._skip(gap)
+            self._reader.pass_gap()
+            return ()
+
+    def _skip(self, gap: Gap) -> None:
+        """A rewind makes a gap good: then what comes before its generation's epoch marker is of no use."""
+        newest = self._duty.generation()
+        if newest <= self._gate.watermark.generation or self._gate.watermark == ORIGIN:
+            raise gap
+        if not self._gate.skip_to:
+            log.warning(
+                "messages are missing; going on where the new generation begins",
+                extra=fields(action="sink.skipping", lane=self._lane, generation=newest, gap=gap.message),
+            )
+        self._gate.skip_to = newest
+
+    def _offer(self, offset: str, item: Change | Marker) -> Verdict:
+        try:
+            return self._gate.offer(offset, item)
+        except Gap as gap:
+            if self._gate.skip_to:
+                raise
+            self._skip(gap)
+            return self._gate.offer(offset, item)
+
     def _take(self, message: Received, stop: threading.Event) -> None:
         item = self._parse(message)
         if item is None:
             return
-        verdict = self._gate.offer(message.offset, item)
+        verdict = self._offer(message.offset, item)
         if isinstance(item, Change):
             if verdict is Verdict.APPLY:
                 wanted = self._wanted(item.db, item.table)

@@ -251,7 +251,12 @@ class SinkWorker:
             captured=TableFilter(self._config.source.tables),
             schema_of=self._schema,
             all_progress=self._progress,
+            generation=self._generation,
         )
+
+    def _generation(self) -> int:
+        checkpoint = self._queue.checkpoint()
+        return checkpoint.generation if checkpoint else 0
 
     def _progress(self) -> Mapping[str, Progress]:
         with self._progress_lock:

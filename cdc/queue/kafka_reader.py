@@ -171,6 +171,11 @@ class KafkaReader:
         except KafkaException as error:
             _committed(error.args[0], [])
 
+    def pass_gap(self) -> None:
+        # What is lost lies below what the topic still has, or the topic is another one: its beginning in either case.
+        self._after, self._begin = "", 0
+        self._drop()
+
     def nack(self) -> None:
         self._held.clear()
         if self._consumer is not None:

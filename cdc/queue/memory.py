@@ -163,6 +163,9 @@ class MemoryReader:
             max_bytes -= len(entry.value)
         return taken
 
+    def pass_gap(self) -> None:
+        self._anywhere = True
+
     def ack(self, offset: str) -> None:
         self._acked = EntryId.parse(self._lane, offset)
         if self._sink:

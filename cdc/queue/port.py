@@ -79,6 +79,10 @@ class LaneReader(Protocol):
         trim what all configured sinks have acked. Losing an ack does no harm; the reader may hold it back (about a second),
         and sends it at the latest with a later read or `close`."""
 
+    def pass_gap(self) -> None:
+        """After a Gap: the next read goes on with what the lane still has, wherever that begins. Only for one that drops all
+        until a new generation's epoch marker, which tells whether it makes good what is missing."""
+
     def nack(self) -> None:
         """What was read since the last ack was not applied: the next read hands it out again."""
 

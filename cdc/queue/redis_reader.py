@@ -74,6 +74,9 @@ class RedisReader:
         self._last_ack = time.monotonic()
         self._read_since_ack = 0
 
+    def pass_gap(self) -> None:
+        self._anywhere = True
+
     def nack(self) -> None:
         self._place = self._acked
 
