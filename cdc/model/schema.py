@@ -1,7 +1,7 @@
 """One version of a table's shape, named by a hash of its content."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -38,13 +38,15 @@ class TableSchema:
     table: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    _fingerprint: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         return f"{self.db}.{self.table}"
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)
+        content = {"db": self.db, "table": self.table, "columns": list(map(asdict, self.columns)), "key": self.key}
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "TableSchema":
@@ -53,8 +55,11 @@ class TableSchema:
         return cls(raw["db"], raw["table"], columns, tuple(raw["key"]))
 
     def fingerprint(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the canonical JSON: the schema's name on the wire."""
-        return hashlib.sha256(self.to_json()).hexdigest()[:16]
+        """The first 16 hex digits of the SHA-256 of the canonical JSON: the schema's name on the wire. Asked for with every
+        batch, computed once."""
+        if not self._fingerprint:
+            object.__setattr__(self, "_fingerprint", hashlib.sha256(self.to_json()).hexdigest()[:16])
+        return self._fingerprint
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
