@@ -15,6 +15,7 @@ from cdc.local import Server
 from tests.support.chaos import CANARY, LEASE_SECONDS, Chaos, Kinds, Load, chaos, new_seed, queue_sections
 from tests.support.own_redis import start_own_redis
 from tests.support.wait import until
+from tests.support.zombies import all_higher, begin_with_tables, of, stopped
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -90,6 +91,31 @@ def test_after_flushall_the_loss_is_noticed_and_made_good_with_higher_tokens(
         case.until_equal()
         notice = "reader.recovering" if kinds.queue == "redis" else "lease.lost"
         assert notice in reader.text(), reader.text()
+        case.finish()
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids=str)
+def test_a_sink_whose_lease_redis_forgot_is_held_off_by_the_target_alone(
+    kinds: Kinds, own_redis: Server, request: pytest.FixtureRequest
+) -> None:
+    """Its own clock says that the lease is good for a long time yet: nothing but the token in the progress row stops it."""
+    with on(own_redis, request, kinds, lease_seconds=60) as case, client(own_redis) as raw:
+        case.reader()
+        witness = begin_with_tables(case)
+        sleeper = case.doomed("sink", "sink.begun:stop@6")
+        with Load(case.work, pause_seconds=0.01) as load:
+            until(lambda: stopped(sleeper), 60, lambda: f"the stop: {sleeper.text()}")
+            tokens, old = case.tokens(), set(witness.writers())
+            raw.flushall()
+            heir = case.sink()
+            until(lambda: all_higher(tokens, case.tokens()), 40, lambda: f"every lane is taken over: {heir.text()}")
+            before = of(witness, old)
+            sleeper.resume()
+            until(lambda: "held with token" in sleeper.text(), 40, lambda: f"it is fenced: {sleeper.text()}")
+            load.more(50)
+        case.until_equal()
+        assert of(witness, old) == before
+        assert sleeper.end() == 0, sleeper.text()
         case.finish()
 
 

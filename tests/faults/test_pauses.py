@@ -2,13 +2,13 @@
 queue. Seen from the target alone: triggers note which connection wrote."""
 
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.chaos import LEASE_SECONDS, Chaos, Kinds, Load, Witness, chaos
 from tests.support.pipeline import Process
 from tests.support.wait import until
+from tests.support.zombies import all_higher, begin_with_tables, of, stopped
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -161,36 +161,12 @@ def test_of_two_readers_one_works_and_one_waits(queue: str, request: pytest.Fixt
         case.finish()
 
 
-def begin_with_tables(case: Chaos) -> Witness:
-    """Lets a sink make the tables, and leaves with triggers on them and no sink."""
-    first = case.alone("sink")
-    case.until_equal()
-    assert first.end() == 0, first.text()
-    return Witness(case.target_url)
-
-
-def stopped(process: Process) -> bool:
-    """proc(5): the state follows the command in parentheses."""
-    assert process.running, process.text()
-    state = Path(f"/proc/{process.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state == "T"
-
-
-def all_higher(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> bool:
-    return all(now[lane][0] > token for lane, (token, _) in before.items())
-
-
 def any_higher(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> bool:
     return any(now[lane][0] > token for lane, (token, _) in before.items())
 
 
 def reader_tokens_higher(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> bool:
     return all(now[lane][1] > token for lane, (_, token) in before.items())
-
-
-def of(witness: Witness, connections: set[int]) -> dict[int, int]:
-    """What these connections have written, as far as it is committed."""
-    return {connection: count for connection, count in witness.writers().items() if connection in connections}
 
 
 def writes_of_others(witness: Witness, connections: set[int]) -> int:
