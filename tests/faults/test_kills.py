@@ -87,9 +87,14 @@ def test_ten_kills_under_sysbench(kinds: Kinds, request: pytest.FixtureRequest) 
         crew = Crew(case.fleet, pick)
         with sysbench.start() as load:
             while crew.left:
-                # Kills go by what was applied, so that they spread over the whole run, with moments in between.
-                goal = (case.applied() if case.begun() else 0) + pick.randint(1, sizes.rows * sizes.tables // KILLS)
-                until(lambda goal=goal: case.begun() and case.applied() >= goal, 300, f"{goal} events applied")
+                # By what was applied, so that the kills spread over the whole run: four events in each transaction.
+                before = case.applied() if case.begun() else 0
+                goal = before + pick.randint(1, 4 * sizes.transactions // KILLS)
+                until(
+                    lambda goal=goal: not load.running or (case.begun() and case.applied() >= goal),
+                    600,
+                    f"{goal} applied",
+                )
                 crew.strike()
             load.finish()
         case.finish(900)
