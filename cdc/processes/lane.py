@@ -164,29 +164,26 @@ class LaneWorker:
         except PoisonMessage as error:
             if not self._refusals.allowed:
                 raise
-            self._flush()
-            letter = Change(
-                "?",
-                "",
-                "",
-                "",
-                (message.offset,),
-                None,
-                self._gate.watermark,
-                0,
-                0,
-                True,
-                False,
-                _NOWHERE,
-                0,
-                message.value,
-            )
-            poison = [DeadLetter(letter, error.message)]
-            self._transaction(
-                lambda: self._writer.park(poison), replace(self._pending.committed, offset=message.offset)
-            )
+            self._park_poison(message, error)
             return None
         return item
+
+    def _park_poison(self, message: Received, error: PoisonMessage) -> None:
+        """Kept with its place in the lane; it has no count, so nothing waits for it.
+
+        Inside a source transaction the offset stays before it, with its changes: a crash then brings the message again, and
+        perhaps a second letter, but loses nothing.
+        """
+        self._flush()
+        self._gate.offset = message.offset
+        place = self._gate.watermark
+        letter = Change("?", "", "", "", (message.offset,), None, place, 0, 0, True, False, _NOWHERE, 0, message.value)
+        poison = [DeadLetter(letter, error.message)]
+        if self._open:
+            self._writer.park(poison)
+            return
+        progress = self._pending.committed if self._pending.inside else self._gate.progress
+        self._transaction(lambda: self._writer.park(poison), progress)
 
     def _flush(self) -> None:
         """Commits all that may be shown; of a transaction larger than a batch, applies what there is."""
