@@ -61,6 +61,7 @@ class Outbound:
         self._now = now
         self._base = checkpoint
         self._by_table = frozenset(checkpoint.by_table)
+        self._whole_tables: dict[tuple[str, str], bool] = {}
         self._counts = {lane: state.count for lane, state in checkpoint.lanes.items()}
         self._after = {lane: state.after for lane, state in checkpoint.lanes.items() if state.after > ORIGIN}
         self._sent = checkpoint.after
@@ -165,7 +166,7 @@ class Outbound:
             return
         held, self._held = self._held, None
         draft = held.draft
-        key = () if self._whole(f"{draft.db}.{draft.table}") else draft.key.values()
+        key = () if self._whole(draft.db, draft.table) else draft.key.values()
         lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))
         self._sent = held.seq
         if held.seq <= self._after.get(lane, ORIGIN):
@@ -191,8 +192,14 @@ class Outbound:
         self._marked[lane] = held.seq
         self._add(message)
 
-    def _whole(self, table: str) -> bool:
-        return table in self._by_table or (bool(self._routing.by_table) and matches(self._routing.by_table, table))
+    def _whole(self, db: str, table: str) -> bool:
+        """Whether the table goes whole into one lane: found out once for each table, not for each row."""
+        whole = self._whole_tables.get((db, table))
+        if whole is None:
+            name = f"{db}.{table}"
+            whole = name in self._by_table or matches(self._routing.by_table, name)
+            self._whole_tables[db, table] = whole
+        return whole
 
     def _known(self, lane: str) -> None:
         if lane not in self._counts:
