@@ -18,8 +18,11 @@ from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import PoisonMessage
 from cdc.model.position import Sequence
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | None | dict[str, "Value"] | list["Value"]
+"""A column's value in a change event: scalars, but for geometry (`{"srid": 4326, "wkb": base64}`) and vectors (numbers)."""
+
 Row = dict[str, Value]
+"""By column name. A column that is absent was not in the binlog's row image: that is not NULL, it kept what it had."""
 
 
 class Message(NamedTuple):

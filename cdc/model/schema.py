@@ -13,8 +13,9 @@ class Column:
 
     `type` is MySQL's name in lower case without attributes: tinyint, smallint, mediumint, int, bigint, decimal,
     float, double, bit, year, date, time, datetime, timestamp, char, varchar, binary, varbinary, tinyblob, blob,
-    mediumblob, longblob, tinytext, text, mediumtext, longtext, enum, set, json, geometry, vector.
-    `length`: characters (char, varchar), bytes (binary, varbinary), bits (bit).
+    mediumblob, longblob, tinytext, text, mediumtext, longtext, enum, set, json, vector, uuid, inet4, inet6, geometry, point,
+    linestring, polygon, multipoint, multilinestring, multipolygon, geometrycollection.
+    `length`: characters (char, varchar), bytes (binary, varbinary), bits (bit), dimensions (vector; None: not known).
     `precision`/`scale`: of a decimal; for time, datetime and timestamp `scale` counts the digits of the fraction.
     """
 
