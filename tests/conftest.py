@@ -1,5 +1,6 @@
 """What every tier needs of pytest itself."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -13,3 +14,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, content.encode("utf-8", "backslashreplace").decode("utf-8")) for name, content in report.sections
     ]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and every process that the tests start would
+    inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
