@@ -98,7 +98,8 @@ class Ear:
         self.heard: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
-        if self.heard is None or meaning(self.heard) != "refused":
+        # That all brokers are down is said once; each further attempt to reach one only says that it failed.
+        if not self.down:
             self.heard = error
 
     @property
