@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from cdc.model.file_url import file_urls, is_file_urls
 from cdc.model.overlap import Destination, overlap
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,47}$"
@@ -115,8 +116,13 @@ class SourceConfig(_Section):
     )
     start: str = Field(
         "latest",
-        description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time "
-        "(snapshot: not yet)",
+        description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time, or "
+        "archived files (file:///backups/binlogs/; name them in archives too) (snapshot: not yet)",
+    )
+    archives: tuple[str, ...] = Field(
+        (),
+        description="copies of binlog files that the server may have purged, as URLs of files and folders "
+        "(file:///backups/binlogs/); every process that reads the source needs them at these paths",
     )
     tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
     exclude_columns: tuple[str, ...] = Field((), description="patterns `db.table.column` that never leave the reader")
@@ -161,7 +167,17 @@ class SourceConfig(_Section):
     def _start(cls, start: str) -> str:
         if start == "snapshot":
             raise ValueError("snapshots are not there yet: use latest, earliest, a position, a GTID set or a time")
+        if is_file_urls(start):
+            file_urls(start)
         return start
+
+    @field_validator("archives")
+    @classmethod
+    def _archives(cls, archives: tuple[str, ...]) -> tuple[str, ...]:
+        for url in (url for text in archives for url in file_urls(text)):
+            if url.offset is not None:
+                raise ValueError(f"'{url}': an archive is a file or a folder, without an offset")
+        return archives
 
     @model_validator(mode="after")
     def _salted(self) -> "SourceConfig":
