@@ -16,10 +16,10 @@ class Cursor:
 
     __slots__ = ("_bytes", "position", "what")
 
-    def __init__(self, body: bytes | memoryview, what: str) -> None:
+    def __init__(self, body: bytes | memoryview, what: str, position: int = 0) -> None:
         self._bytes = body
         self.what = what
-        self.position = 0
+        self.position = position
 
     @property
     def remaining(self) -> int:

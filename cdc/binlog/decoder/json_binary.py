@@ -8,13 +8,17 @@ import math
 import re
 import struct
 from base64 import b64encode
+from typing import Any
 
 from cdc.binlog.decoder.numeric import DecimalFormat
 from cdc.binlog.decoder.plan import Reader
 from cdc.binlog.decoder.temporal import datetime_text, time_text
 from cdc.model.change import Value
 
-_MAX_DEPTH = 100  # JSON_DOCUMENT_MAX_DEPTH of the server
+Node = str | list["Node"] | dict[str, "Node"]
+"""A JSON value; a `str` is the text of a scalar, the quotes of a string included."""
+
+MAX_DEPTH = 100  # JSON_DOCUMENT_MAX_DEPTH of the server
 _LITERALS = ("null", "true", "false")
 
 _SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY = 0, 1, 2, 3
@@ -50,9 +54,32 @@ def json_text(document: bytes) -> str:
 
     An empty one is null: the server leaves it behind when a NOT NULL column is added to a table that has rows.
     """
-    if not document:
-        return "null"
-    return _Document(document).value(document[0], 1, 0)
+    text: str = _Text(document).root()
+    return text
+
+
+def json_tree(document: bytes) -> Node:
+    """The same with its objects as dicts and its arrays as lists, for what changes a part of it; scalars are their text."""
+    node: Node = _Tree(document).root()
+    return node
+
+
+def tree_text(node: Node, depth: int = 0) -> str:
+    """The text of a tree; raises ValueError where it is deeper than the server allows."""
+    if isinstance(node, str):
+        return node
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"a JSON document is deeper than {MAX_DEPTH} levels")
+    if isinstance(node, list):
+        return f"[{', '.join([tree_text(item, depth + 1) for item in node])}]"
+    keys = sorted(node, key=_key_order)
+    return "{" + ", ".join([f"{quoted(key)}: {tree_text(node[key], depth + 1)}" for key in keys]) + "}"
+
+
+def _key_order(key: str) -> tuple[int, bytes]:
+    """Shorter keys first, then by their bytes (`Json_key_comparator`)."""
+    raw = key.encode()
+    return len(raw), raw
 
 
 class _Document:
@@ -62,6 +89,16 @@ class _Document:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._budget = len(data)
+
+    def root(self) -> Any:
+        """The document as the subclass makes it."""
+        return self._value(self._data[0], 1, 0) if self._data else "null"
+
+    def _array(self, items: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def _object(self, keys: list[str], values: list[Any]) -> Any:
+        raise NotImplementedError
 
     def _spend(self, size: int) -> None:
         self._budget -= size
@@ -74,7 +111,7 @@ class _Document:
         self._spend(length)
         return self._data[start : start + length]
 
-    def value(self, kind: int, start: int, depth: int) -> str:
+    def _value(self, kind: int, start: int, depth: int) -> Any:
         self._spend(1)
         if kind in _NUMBERS:
             return str(_NUMBERS[kind].unpack_from(self._data, start)[0])
@@ -102,9 +139,9 @@ class _Document:
                 return length, start + index + 1
         raise ValueError("a JSON length has more than five bytes")
 
-    def _container(self, kind: int, start: int, depth: int) -> str:
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"a JSON document is deeper than {_MAX_DEPTH} levels")
+    def _container(self, kind: int, start: int, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"a JSON document is deeper than {MAX_DEPTH} levels")
         large = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
         is_object = kind in (_SMALL_OBJECT, _LARGE_OBJECT)
         width = 4 if large else 2
@@ -125,21 +162,36 @@ class _Document:
                 if offset < header:
                     raise ValueError("a JSON value lies inside its container's header")
                 place = start + offset
-            values.append(self.value(kind, place, depth))
+            values.append(self._value(kind, place, depth))
         if not is_object:
-            return f"[{', '.join(values)}]"
-        keys = [self._key(start, keys_at + index * (width + 2), width) for index in range(count)]
-        return "{" + ", ".join([f"{key}: {value}" for key, value in zip(keys, values, strict=True)]) + "}"
+            return self._array(values)
+        return self._object([self._key(start, keys_at + index * (width + 2), width) for index in range(count)], values)
 
     def _key(self, container: int, entry: int, width: int) -> str:
         begin = container + self._offset(entry, width)
-        return quoted(self._slice(begin, self._offset(entry + width, 2)).decode())
+        return self._slice(begin, self._offset(entry + width, 2)).decode()
 
     def _offset(self, start: int, width: int) -> int:
         raw = self._data[start : start + width]
         if len(raw) != width:
             raise ValueError("a JSON document is cut short")
         return int.from_bytes(raw, "little")
+
+
+class _Text(_Document):
+    def _array(self, items: list[str]) -> str:
+        return f"[{', '.join(items)}]"
+
+    def _object(self, keys: list[str], values: list[str]) -> str:
+        return "{" + ", ".join([f"{quoted(key)}: {value}" for key, value in zip(keys, values, strict=True)]) + "}"
+
+
+class _Tree(_Document):
+    def _array(self, items: list[Node]) -> Node:
+        return items
+
+    def _object(self, keys: list[str], values: list[Node]) -> Node:
+        return dict(zip(keys, values, strict=True))
 
 
 _ESCAPES = {

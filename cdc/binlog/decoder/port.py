@@ -3,25 +3,45 @@
 A decoder is a pure function of bytes (and of the table map): no socket, no clock, no state of its own. `body` is always the
 event without its 19-byte header and without its checksum. Errors name table and column; the stream, which knows file and
 offset, adds the position. The bytes are hostile until proven otherwise: whatever they are, the answer is rows, BinlogDamaged
-(truncated, too long, out of range) or NotUnderstood (a type, charset, metadata or row image that we do not read).
+(truncated, too long, out of range) or NotUnderstood (a type, charset, metadata or value that we do not read).
 
 Format: https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Table__map__event.html and
 https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Rows__event.html.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 from cdc.binlog.decoder.cursor import Cursor
 from cdc.model.change import Value
 from cdc.model.schema import TableSchema
 
-Values = tuple[Value, ...]
+
+class Absent(Enum):
+    """A column that is not in the row image (`binlog_row_image` MINIMAL or NOBLOB): not NULL, but unchanged or not told."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+Values = tuple[Value | Absent, ...]
+
+
+class PartialValues(tuple[Value | Absent, ...]):
+    """Values that may have ABSENT among them. An image that has is of this type, so that whole ones, which are nearly all, are
+    told without a look at each value."""
+
+    __slots__ = ()
+
+
 DecodedRow = tuple[str, Values | None, Values | None]
-"""(op, before, after): op is c, u or d; each image is aligned with `schema.columns`, or None where the op has none."""
+"""(op, before, after): op is c, u or d; each image is aligned with `schema.columns`, or None where the op has none. All rows of
+one event lack the same columns in their before images, and the same in their after images."""
 
 WRITE_ROWS_EVENTS = (23, 30)
-UPDATE_ROWS_EVENTS = (24, 31)
+PARTIAL_UPDATE_ROWS_EVENT = 39
+UPDATE_ROWS_EVENTS = (24, 31, PARTIAL_UPDATE_ROWS_EVENT)
 DELETE_ROWS_EVENTS = (25, 32)
 ROWS_EVENTS = frozenset(WRITE_ROWS_EVENTS + UPDATE_ROWS_EVENTS + DELETE_ROWS_EVENTS)
 
@@ -49,18 +69,26 @@ class Decoder(Protocol):
     name: str
     """`python` or `compiled`."""
 
-    def table_map(self, body: memoryview) -> TableMap:
+    def table_map(self, body: memoryview, known: TableSchema | None = None) -> TableMap:
         """Reads a TABLE_MAP_EVENT (19). Called once for each captured table map whose body was not seen before.
 
-        Raises NotUnderstood (metadata without column names: `binlog_row_metadata` is not FULL) and BinlogDamaged.
+        `known`: the table's shape at this place, from the schema history; all columns, unprojected. Where the event lacks names,
+        signs, charsets, members or the key (`binlog_row_metadata` MINIMAL or NO_LOG), they come from it; where it has them,
+        the event is right. Types that the binlog does not tell from others (MariaDB's uuid, inet4, inet6: fixed bytes) come
+        from it in both cases. Column count and type codes are held against it where it is used.
+
+        Raises NotUnderstood (neither names nor `known`; `known` contradicts the event) and BinlogDamaged.
         A column of a type or charset that is not understood is no error here: `rows` raises it at the first row.
         """
 
     def rows(self, event_type: int, body: memoryview, table: TableMap) -> list[DecodedRow]:
         """Reads one rows event (23-25 version 1, as MariaDB writes it; 30-32 version 2), all rows, in order.
 
-        Raises NotUnderstood (another event type; `binlog_row_image` not FULL; a type or charset that we do not read, with
-        table and column) and BinlogDamaged (truncated, trailing bytes, another table id than the map's, impossible value).
+        Columns that an image lacks are ABSENT in it. A partial JSON update (39) is applied to the document of its before image.
+
+        Raises NotUnderstood (another event type; a partial JSON update whose before image lacks the document; a type or charset
+        that we do not read, with table and column) and BinlogDamaged (truncated, trailing bytes, another table id than the
+        map's, impossible value).
         """
 
 

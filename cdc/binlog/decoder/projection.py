@@ -1,14 +1,14 @@
 """What leaves the source: excluded columns dropped, masked ones hashed, rows turned into drafts."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
 
-from cdc.binlog.decoder.port import DecodedRow, Values
+from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues, Values
 from cdc.model.change import Draft, Row, Value
-from cdc.model.errors import TableRefused
+from cdc.model.errors import NotUnderstood, TableRefused
 from cdc.model.routing import matches
 from cdc.model.schema import Column, TableSchema
 
@@ -41,11 +41,20 @@ def _masked_column(column: Column) -> Column:
 class Projection:
     """From the decoder's rows of one table version to drafts. Made once for each table map; thread-safe.
 
-    `exclude` and `mask` are patterns for `db.table.column` (`*`, `?`). Raises TableRefused for a table without
-    primary key, and for an excluded key column. `schema` is what is published downstream.
+    `exclude` and `mask` are patterns for `db.table.column` (`*`, `?`). `defaults`: by column, what an inserted row has in it
+    whose image lacks the column, as a change event shows it; a column that is not in it has none that could be known.
+    Raises TableRefused for a table without primary key, and for an excluded key column. `schema` is what is published
+    downstream.
     """
 
-    def __init__(self, schema: TableSchema, exclude: Iterable[str], mask: Iterable[str], salt: bytes) -> None:
+    def __init__(
+        self,
+        schema: TableSchema,
+        exclude: Iterable[str],
+        mask: Iterable[str],
+        salt: bytes,
+        defaults: Mapping[str, Value] | None = None,
+    ) -> None:
         _require_key(schema)
         exclude, mask = tuple(exclude), tuple(mask)
         kept = [n for n, column in enumerate(schema.columns) if not matches(exclude, f"{schema.name}.{column.name}")]
@@ -59,11 +68,18 @@ class Projection:
         self._kept = tuple(kept)
         self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
         self._hash = hasher(salt)
+        self._defaults = dict(defaults or {})
         changes_nothing = len(kept) == len(schema.columns) and not masked
         self._row = self._whole if changes_nothing else self._projected
 
-    def drafts(self, rows: Iterable[DecodedRow]) -> list[Draft]:
-        """One draft for each row, in order; an update that changes the key makes two, `d` of the old, `c` of the new."""
+    def drafts(self, rows: Sequence[DecodedRow]) -> list[Draft]:
+        """One draft for each row of one rows event, in order; an update that changes the key makes two, `d` of the old, `c` of
+        the new. A column that the images do not tell is in neither `before` nor `after`.
+
+        Raises NotUnderstood, naming table and columns, where a row must be told whole and its image lacks columns: a create
+        without a known default for them, and an update that changes the key."""
+        if rows and (type(rows[0][1]) is PartialValues or type(rows[0][2]) is PartialValues):
+            return [draft for row in rows for draft in self._drafts_of_partial(row)]
         drafts: list[Draft] = []
         add = drafts.append
         db, table, schema, key_of = self.schema.db, self.schema.table, self._fingerprint, self._key_of
@@ -78,8 +94,65 @@ class Projection:
                 add(Draft(op, db, table, schema, key, before, after))
         return drafts
 
+    def _drafts_of_partial(self, row: DecodedRow) -> Iterator[Draft]:
+        """An update's after image lacks what it did not change: that is as the before image has it, or not told."""
+        op, old, new = row
+        db, table, schema = self.schema.db, self.schema.table, self._fingerprint
+        before = None if old is None else self._told(old)
+        if new is None:
+            yield Draft(op, db, table, schema, self._told_key(before), before, None)
+        elif old is None:
+            after = self._told(self._with_defaults(new))
+            self._require_whole(after, "an inserted row has columns whose values the binlog does not hold")
+            yield Draft(op, db, table, schema, self._key_of(after), None, after)
+        else:
+            after = self._told(tuple([had if has is ABSENT else has for had, has in zip(old, new, strict=True)]))
+            key, new_key = self._told_key(before), self._told_key(after)
+            if key == new_key:
+                yield Draft(op, db, table, schema, key, before, after)
+                return
+            self._require_whole(after, "a row changed its key, and the binlog does not hold all of its columns")
+            yield Draft("d", db, table, schema, key, before, None)
+            yield Draft("c", db, table, schema, new_key, None, after)
+
+    def _told(self, values: Values) -> Row:
+        """The columns that are there, projected."""
+        row: Row = {}
+        for name, index in zip(self._names, self._kept, strict=True):
+            value = values[index]
+            if value is not ABSENT:
+                row[name] = self._hash(value) if name in self._masked else value
+        return row
+
+    def _with_defaults(self, values: Values) -> Values:
+        filled = list(values)
+        for name, index in zip(self._names, self._kept, strict=True):
+            if filled[index] is ABSENT and name in self._defaults:
+                filled[index] = self._defaults[name]
+        return tuple(filled)
+
+    def _told_key(self, row: Row | None) -> Row:
+        assert row is not None  # noqa: S101 - every operation has one image at least
+        missing = [name for name in self.schema.key if name not in row]
+        if missing:
+            raise self._not_told("a row's image lacks columns of its key", missing)
+        return self._key_of(row)
+
+    def _require_whole(self, row: Row, what: str) -> None:
+        missing = [name for name in self._names if name not in row]
+        if missing:
+            raise self._not_told(what, missing)
+
+    def _not_told(self, what: str, missing: Sequence[str]) -> NotUnderstood:
+        return NotUnderstood(
+            f"table {self.schema.name}: {what} (missing: {', '.join(missing)}), as it was written with "
+            "binlog_row_image MINIMAL or NOBLOB",
+            hint="SET GLOBAL binlog_row_image=FULL at the source, let its sessions reconnect, start reading behind that, and "
+            "take the table over anew",
+        )
+
     def _whole(self, values: Values) -> Row:
-        return dict(zip(self._names, values, strict=True))
+        return dict(zip(self._names, values, strict=True))  # type: ignore[arg-type]  # rows with ABSENT go another way
 
     def _projected(self, values: Values) -> Row:
         row = self._whole(tuple([values[index] for index in self._kept]))

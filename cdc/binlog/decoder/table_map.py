@@ -20,7 +20,7 @@ from cdc.model.errors import NotUnderstood
 from cdc.model.schema import TableSchema
 
 
-def read_table_map(body: bytes | memoryview) -> TableMap:
+def read_table_map(body: bytes | memoryview, known: TableSchema | None = None) -> TableMap:
     """The contract is `Decoder.table_map`'s."""
     cursor = Cursor(body, "table map event")
     table_id = cursor.uint(6)
