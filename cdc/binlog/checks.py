@@ -33,29 +33,9 @@ class Demand(NamedTuple):
 _DEMANDS = (
     Demand("log_bin", ("ON", "1"), "no binlog is written", "start the server with --log-bin and --server-id"),
     Demand("binlog_format", ("ROW",), "changes are logged as statements", "SET GLOBAL binlog_format=ROW"),
-    Demand("binlog_row_image", ("FULL",), "rows lack columns", "SET GLOBAL binlog_row_image=FULL"),
-    Demand(
-        "binlog_row_metadata",
-        ("FULL",),
-        "rows come without column names and signs",
-        "SET GLOBAL binlog_row_metadata=FULL",
-    ),
 )
 # Their events stop the stream when they come: an error of `cdc check`, but no reason not to begin.
 _FURTHER_DEMANDS = (
-    Demand(
-        "binlog_transaction_compression",
-        ("OFF", "0"),
-        "compressed transactions are not read yet",
-        "SET GLOBAL binlog_transaction_compression=OFF",
-    ),
-    Demand(
-        "binlog_row_value_options",
-        ("",),
-        "partial JSON updates are not read yet",
-        "SET GLOBAL binlog_row_value_options=''",
-    ),
-    Demand("log_bin_compress", ("OFF", "0"), "compressed events are not read yet", "SET GLOBAL log_bin_compress=OFF"),
     Demand("encrypt_binlog", ("OFF", "0"), "encrypted binlogs are not read yet", "SET GLOBAL encrypt_binlog=OFF"),
 )
 _SESSIONS = "; sessions that are open keep the old value until they reconnect"

@@ -7,6 +7,7 @@ IndexError, which the stream turns into BinlogDamaged with the position.
 """
 
 import struct
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pymysqlreplication.constants import BINLOG
@@ -25,7 +26,18 @@ TRANSACTION_PAYLOAD_EVENT = 40
 HEARTBEAT_LOG_EVENT_V2 = 41
 GTID_TAGGED_LOG_EVENT = 42
 MARIADB_QUERY_COMPRESSED_EVENT = 165
-MARIADB_COMPRESSED_EVENTS = range(165, 172)
+
+
+@dataclass(slots=True)
+class Event:
+    """One event of the file: `start` and `end` are its offsets in 64 bits, `body` is without header and checksum."""
+
+    kind: int
+    timestamp: int
+    server_id: int
+    start: int
+    end: int
+    body: memoryview
 
 
 class FormatDescription(NamedTuple):
@@ -125,6 +137,71 @@ def gtid(body: memoryview) -> Gtid:
         raise ValueError("a GTID event of less than 25 bytes")
     uuid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     return Gtid(f"{uuid}:{number}" if number else "", commit_us)
+
+
+def tagged_gtid(body: memoryview) -> Gtid:
+    """Fields by number behind version, size and last field that must be known, in the encoding of mysql::serialization
+    (https://dev.mysql.com/doc/dev/mysql-server/latest/PageLibsMysqlSerialization.html): integers whose first byte has as many
+    low one bits as bytes follow, signed ones folded (0, -1, 1 …). 0 flags, 1 UUID (16 integers), 2 number (signed), 3 tag
+    (length, text), 4 and 5 logical clock (signed), 6 immediate and 7 original commit time, 8 length, 9 and 10 versions, 11
+    group ticket. Fields with their default value are left out."""
+    version, at = _varlen(body, 0)
+    if version != 1:
+        raise ValueError(f"a tagged GTID event of version {version}")
+    size, at = _varlen(body, at)
+    _, at = _varlen(body, at)
+    uuid, tag, number, commit_us = "", "", 0, None
+    while at < min(size, len(body)):
+        field, at = _varlen(body, at)
+        if field == 1:
+            octets = []
+            for _ in range(16):
+                octet, at = _varlen(body, at)
+                octets.append(octet)
+            digits = bytes(octets).hex()
+            uuid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        elif field == 3:
+            length, at = _varlen(body, at)
+            tag = bytes(body[at : at + length]).decode("ascii")
+            at += length
+        elif field <= _LAST_GTID_FIELD:
+            value, at = _varlen(body, at)
+            if field == 2:
+                number = value >> 1 ^ -(value & 1)
+            elif field == 6:
+                commit_us = value
+        else:
+            raise ValueError(f"a tagged GTID event with field {field}")
+    if not uuid or number <= 0:
+        raise ValueError("a tagged GTID event without UUID or number")
+    return Gtid(f"{uuid}:{tag}:{number}" if tag else f"{uuid}:{number}", commit_us)
+
+
+_LAST_GTID_FIELD = 11
+
+
+def _varlen(body: memoryview, at: int) -> tuple[int, int]:
+    """(value, where the next begins)."""
+    first = body[at]
+    following = 8
+    for count in range(8):
+        if not first >> count & 1:
+            following = count
+            break
+    end = at + 1 + following
+    if end > len(body):
+        raise IndexError("an integer that goes beyond its event")
+    whole = int.from_bytes(body[at:end], "little")
+    return whole >> min(following + 1, 8), end
+
+
+def rows_query(body: memoryview) -> str:
+    """The text behind one byte of length, which is too short for it and of no use."""
+    return bytes(body[1:]).decode("utf-8", "replace")
+
+
+def annotate_rows(body: memoryview) -> str:
+    return bytes(body).decode("utf-8", "replace")
 
 
 def mariadb_gtid(body: memoryview, server_id: int) -> MariadbGtid:

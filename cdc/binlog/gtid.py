@@ -10,7 +10,7 @@ import struct
 from bisect import bisect_right
 from typing import Protocol
 
-from cdc.model.errors import NotUnderstood, PositionError
+from cdc.model.errors import PositionError
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}")
@@ -152,18 +152,20 @@ class MysqlGtids:
         return any(":" in source for source in self._intervals)
 
     def encode(self) -> bytes:
-        """The set for COM_BINLOG_DUMP_GTID; raises NotUnderstood for tags, whose encoding is another.
+        """The set for COM_BINLOG_DUMP_GTID.
 
-        Format: Gtid_set::encode, https://dev.mysql.com/doc/dev/mysql-server/latest/classGtid__set.html.
+        Format: Gtid_set::encode, https://dev.mysql.com/doc/dev/mysql-server/latest/classGtid__set.html: with tags the count
+        stands between two bytes of 1, and each UUID is followed by its tag, behind twice the tag's length in one byte.
         """
-        out = [struct.pack("<Q", len(self._intervals))]
+        tagged = self.has_tags
+        count = len(self._intervals)
+        out = [struct.pack("<Q", 1 << 56 | count << 8 | 1 if tagged else count)]
         for source, intervals in sorted(self._intervals.items()):
-            if ":" in source:
-                raise NotUnderstood(
-                    f"the GTID set has a tag ({source.partition(':')[2]}), which is not understood yet",
-                    hint="start at a file:offset position",
-                )
-            out.append(bytes.fromhex(source.replace("-", "")) + struct.pack("<Q", len(intervals)))
+            uuid, _, tag = source.partition(":")
+            out.append(bytes.fromhex(uuid.replace("-", "")))
+            if tagged:
+                out.append(bytes((len(tag) << 1,)) + tag.encode("ascii"))
+            out.append(struct.pack("<Q", len(intervals)))
             out.extend(struct.pack("<QQ", start, end) for start, end in intervals)
         return b"".join(out)
 

@@ -11,6 +11,7 @@ from cdc.model.change import Draft, Transaction
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.position import FilePosition
 from cdc.model.schema import TableSchema
+from cdc.model.schema_change import SchemaChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,17 @@ class Rows:
     """One rows event's changes in captured tables, in order, projected and masked.
 
     An update that changes the key comes as two drafts: `d` of the old key, `c` of the new. `offset` is the event's start in
-    the file, counted in 64 bits; the index in `drafts` is the sequence's `row`, so `drafts` is the same in every reading.
-    `new_schemas`: table versions that this stream had not shown before.
+    the file, counted in 64 bits; the index in `drafts`, plus `first_row`, is the sequence's `row`, so `drafts` is the same in
+    every reading. Rows events of one compressed payload, or of one XA transaction, share the offset of the event that brought
+    or committed them, and `first_row` counts on. `new_schemas`: table versions that this stream had not shown before.
+    `query`: the statement's text, where the binlog has it and `source.include_query` asks for it.
     """
 
     offset: int
     drafts: Sequence[Draft]
     new_schemas: Sequence[TableSchema] = ()
+    first_row: int = 0
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,16 @@ class Truncated:
     offset: int
     db: str
     table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A captured table was created, altered, renamed or dropped; a transaction of its own (Begin, Altered…, End). `row` counts
+    the changes of one statement."""
+
+    offset: int
+    row: int
+    change: SchemaChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,7 @@ class Passed:
     idle: bool
 
 
-Item = Begin | Rows | Truncated | End | Passed
+Item = Begin | Rows | Truncated | Altered | End | Passed
 
 
 class Stream(Protocol):

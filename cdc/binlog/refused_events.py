@@ -16,11 +16,9 @@ HARMLESS = frozenset(
         BINLOG.RAND_EVENT,
         BINLOG.USER_VAR_EVENT,
         BINLOG.IGNORABLE_LOG_EVENT,
-        BINLOG.ROWS_QUERY_LOG_EVENT,
         BINLOG.PREVIOUS_GTIDS_LOG_EVENT,
         events.TRANSACTION_CONTEXT_EVENT,
         events.VIEW_CHANGE_EVENT,
-        BINLOG.MARIADB_ANNOTATE_ROWS_EVENT,
         BINLOG.MARIADB_BINLOG_CHECKPOINT_EVENT,
         BINLOG.MARIADB_GTID_GTID_LIST_EVENT,
     }
@@ -28,30 +26,15 @@ HARMLESS = frozenset(
 
 _SKIP = "copy what the transaction changed by hand, then `cdc replay --from` the position after it"
 _STATEMENT = f"set binlog_format=ROW in every session that writes to captured tables; {_SKIP}"
-_MARIADB_COMPRESSED = f"SET GLOBAL log_bin_compress=OFF at the source, and in the session that set it; {_SKIP}"
 
 _KNOWN: dict[int, tuple[str, str]] = {
     BINLOG.BEGIN_LOAD_QUERY_EVENT: ("a LOAD DATA that is logged as a statement", _STATEMENT),
     BINLOG.APPEND_BLOCK_EVENT: ("a LOAD DATA that is logged as a statement", _STATEMENT),
     BINLOG.EXECUTE_LOAD_QUERY_EVENT: ("a LOAD DATA that is logged as a statement", _STATEMENT),
-    BINLOG.PARTIAL_UPDATE_ROWS_EVENT: (
-        "a partial update of a JSON column",
-        f"SET GLOBAL binlog_row_value_options='' at the source, and in the session that set it; {_SKIP}",
-    ),
-    events.TRANSACTION_PAYLOAD_EVENT: (
-        "a compressed transaction",
-        f"SET GLOBAL binlog_transaction_compression=OFF at the source, and in the session that set it; {_SKIP}",
-    ),
-    events.GTID_TAGGED_LOG_EVENT: (
-        "a transaction with a tagged GTID",
-        "set gtid_next=AUTOMATIC without a tag in the session that wrote it; "
-        "then `cdc replay --from` the position after it, once it is copied by hand",
-    ),
     BINLOG.MARIADB_START_ENCRYPTION_EVENT: (
         "an encrypted binlog",
         "SET GLOBAL encrypt_binlog=OFF at the source, FLUSH BINARY LOGS, and begin at the new file",
     ),
-    **dict.fromkeys(events.MARIADB_COMPRESSED_EVENTS, ("a compressed event", _MARIADB_COMPRESSED)),
 }
 
 

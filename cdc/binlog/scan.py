@@ -1,28 +1,32 @@
 """Looks through binlog files for a place, without reading rows: transactions as groups with a start and an end.
 
-It passes over what stops a stream (compressed transactions, statements …): the way out of such a stop is a position behind
-it, and that has to be found.
+It passes over what stops a stream (statements, rows that are not understood …): the way out of such a stop is a position
+behind it, and that has to be found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
 from cdc.binlog.capture import Capture
-from cdc.binlog.connection import BinlogConnection, DumpRequest
+from cdc.binlog.compression import ROWS_TWINS, payload_events
+from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest
 from cdc.binlog.decoder import load
-from cdc.binlog.decoder.port import ROWS_EVENTS
-from cdc.binlog.port import Item
-from cdc.binlog.statements import Statement
+from cdc.binlog.events import Event
+from cdc.binlog.port import BinlogFile, Item
+from cdc.binlog.statements import Statement, first_words
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.transactions import Event, Rules, Transactions
+from cdc.binlog.transactions import ALL_ROWS, Rules, Transactions
+from cdc.binlog.xa import Prepared
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError
-from cdc.model.position import FilePosition
+from cdc.model.position import FilePosition, file_number
+from cdc.observe.logs import fields, get_logger
 
+log = get_logger(__name__)
 _NOTHING: tuple[Item, ...] = ()
 
 
@@ -43,8 +47,10 @@ class Scan(Transactions):
         self.group: Group | None = None
         self.created = 0
         self.previous_gtids: str | None = None
-        for kind in (BINLOG.TABLE_MAP_EVENT, *ROWS_EVENTS):
+        for kind in (BINLOG.TABLE_MAP_EVENT, *ALL_ROWS, *ROWS_TWINS):
             self._handlers[kind] = self._ignore
+        # A payload holds all of its transaction but the GTID.
+        self._handlers[events.TRANSACTION_PAYLOAD_EVENT] = self._end
 
     @property
     def boundary(self) -> SourcePoint:
@@ -55,18 +61,10 @@ class Scan(Transactions):
     def inside(self) -> bool:
         return self._open
 
-    def items(self, event: Event) -> Sequence[Item]:
+    def items(self, event: Event) -> Iterable[Item]:
         self.event = event
         handler = self._handlers.get(event.kind)
-        if handler is not None:
-            return handler(event)
-        if event.kind == events.TRANSACTION_PAYLOAD_EVENT:
-            return self._end(event)
-        if event.kind == events.MARIADB_QUERY_COMPRESSED_EVENT and not self._commit_awaited:
-            return self._end(event)
-        if event.kind == events.GTID_TAGGED_LOG_EVENT:
-            return super().items(event)
-        return _NOTHING
+        return _NOTHING if handler is None else handler(event)
 
     def enter_file(self, file: str, created: int, query_post_header: int) -> None:
         super().enter_file(file, created, query_post_header)
@@ -82,12 +80,16 @@ class Scan(Transactions):
             self.previous_gtids = events.mariadb_gtid_list(event.body)
         return super()._harmless(event)
 
-    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Sequence[Item]:
+    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Iterable[Item]:
         return _NOTHING
 
-    def _xa_statement(self, event: Event, sql: bytes) -> Sequence[Item]:
-        self._prepared.add(sql.decode("latin-1").partition("XA COMMIT")[2].strip())
-        return super()._xa_statement(event, sql)
+    def _xa_statement(self, event: Event, sql: bytes) -> Iterable[Item]:
+        if first_words(sql) in {"XA START", "XA BEGIN", "XA END"}:
+            return super()._xa_statement(event, sql)
+        return self._end(event)
+
+    def _xa_prepare(self, event: Event) -> Iterable[Item]:
+        return self._end(event)
 
     def _end(self, event: Event) -> Sequence[Item]:
         start, commit_us = self.boundary, self._commit_us
@@ -148,14 +150,34 @@ class Scanner:
                 yield scan.group
                 scan.group = None
 
+    def prepared(self, xid: str, before: FilePosition, file: str) -> Prepared | None:
+        """The last XA PREPARE of `xid` in `file`, before a place in it or in a later file."""
+        scan = self._scan(SourcePoint(self._source_id, file, 4))
+        found = None
+        for event in self._walk(scan):
+            if scan.file != file or (file == before.file and event.start >= before.offset):
+                break
+            if scan.group is not None and scan.group.end.offset == event.end and xid in _prepares(event):
+                found = Prepared(file, scan.group.start.offset, event.end)
+        return found
+
+    def events(self, place: Prepared) -> Iterator[Event]:
+        scan = self._scan(SourcePoint(self._source_id, place.file, place.start))
+        for event in self._walk(scan):
+            if scan.file != place.file or event.start >= place.end:
+                break
+            yield event
+
     def _scan(self, point: SourcePoint) -> Scan:
         return Scan(point, self._capture, self._flavor)
 
     def _walk(self, scan: Scan, gtid_set: bytes | None = None) -> Iterator[Event]:
         begin = scan.boundary
-        request = DumpRequest(begin.position, self._flavor, gtid_set=gtid_set)
+        # The dump command has 4 bytes for the offset: beyond them the file is read from its beginning, and passed over.
+        offset = begin.offset if begin.offset <= MOST_OFFSET else 4
+        request = DumpRequest(FilePosition(begin.file, offset), self._flavor, gtid_set=gtid_set)
         connection = BinlogConnection(self._config, request)
-        stream = BinlogStream(connection, begin, scan, by_gtids=gtid_set is not None)
+        stream = BinlogStream(connection, begin, scan, offset=offset, by_gtids=gtid_set is not None)
         try:
             while stream.read_one(lambda: 1.0):
                 if scan.event is not None:
@@ -163,6 +185,38 @@ class Scanner:
                     scan.event = None
         finally:
             connection.close()
+
+
+class Recaller:
+    """cdc.binlog.xa.Recall over dumps of its own. `files`: the source's, oldest first, asked for when they are needed."""
+
+    def __init__(self, scanner: Callable[[], Scanner], files: Callable[[], Sequence[BinlogFile]]) -> None:
+        self._scanner = scanner
+        self._files = files
+
+    def find(self, xid: str, before: FilePosition) -> Prepared | None:
+        last = file_number(before.file)
+        names = [file.name for file in self._files() if file_number(file.name) <= last]
+        log.info(
+            f"looking for XA PREPARE {xid} in {len(names)} files before {before}",
+            extra=fields("source.prepare_sought", place=str(before)),
+        )
+        scanner = self._scanner()
+        found = (scanner.prepared(xid, before, name) for name in reversed(names))
+        return next((place for place in found if place is not None), None)
+
+    def events(self, place: Prepared) -> Iterator[Event]:
+        return self._scanner().events(place)
+
+
+def _prepares(event: Event) -> list[str]:
+    """The XA transaction that the event prepares, and does not commit in the same breath; none or one."""
+    if event.kind == BINLOG.XA_PREPARE_EVENT:
+        return [] if event.body[0] else [events.xa_id(event.body)]
+    if event.kind != events.TRANSACTION_PAYLOAD_EVENT:
+        return []
+    inner = [one.body for one in payload_events(event.body) if one.kind == BINLOG.XA_PREPARE_EVENT]
+    return [events.xa_id(body) for body in inner if not body[0]]
 
 
 def _inside_an_event(position: FilePosition, event: Event) -> PositionError:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from cdc.binlog.capture import Capture
 from cdc.binlog.checks import checks, refuse_unsafe
-from cdc.binlog.connection import BinlogConnection, DumpRequest, where
+from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest, where
 from cdc.binlog.decoder import load
 from cdc.binlog.port import BinlogFile, Finding
-from cdc.binlog.scan import Scanner
+from cdc.binlog.scan import Recaller, Scanner
 from cdc.binlog.server import Server
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
@@ -22,7 +22,6 @@ from cdc.model.schema import TableSchema
 from cdc.observe.logs import fields, get_logger
 
 log = get_logger(__name__)
-_MOST_OFFSET = 0xFFFFFFFF
 
 
 class BinlogSource:
@@ -66,13 +65,20 @@ class BinlogSource:
         refuse_unsafe(self._server)
         flavor = self._server.product().flavor
         # The dump command has 4 bytes for the offset. Beyond 4 GiB the file is read from its beginning, and passed over.
-        offset = point.offset if point.offset <= _MOST_OFFSET else 4
-        request = DumpRequest(FilePosition(point.file, offset), flavor, self._config.server_id, follow=True)
-        capture = Capture(self._config, load())
-        rules = Rules(flavor, self._config.schema_changes, self._server.folds_names())
-        stream = BinlogStream(
-            BinlogConnection(self._config, request), point, Transactions(point, capture, rules), offset=offset
+        offset = point.offset if point.offset <= MOST_OFFSET else 4
+        asked = self._config.include_query
+        request = DumpRequest(
+            FilePosition(point.file, offset),
+            flavor,
+            self._config.server_id,
+            follow=True,
+            annotate=asked and flavor == "mariadb",
         )
+        rules = Rules(flavor, self._config.schema_changes, self._server.folds_names(), asked)
+        transactions = Transactions(
+            point, Capture(self._config, load()), rules, Recaller(self._scanner, self._server.files)
+        )
+        stream = BinlogStream(BinlogConnection(self._config, request), point, transactions, offset=offset)
         log.info(
             f"reading {where(self._config.url)} from {point.position}",
             extra=fields("source.stream_opened", file=point.file, offset=point.offset, connector=self._connector),

@@ -6,14 +6,15 @@ that every error about an event carries.
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
+from cdc.binlog.events import Event
 from cdc.binlog.port import Item
-from cdc.binlog.transactions import Event, Transactions
+from cdc.binlog.transactions import Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import (
     BinlogDamaged,
@@ -89,7 +90,8 @@ class BinlogStream:
         except EOFError:
             return False
         if raw is not None:
-            self._items(raw)
+            for _ in self._items(raw):
+                pass
         return True
 
     def close(self) -> None:
@@ -107,10 +109,10 @@ class BinlogStream:
             return error
         return BinlogDamaged(f"at {self._file}:{self._offset}: {error.message}", hint=_DAMAGED_HINT)
 
-    def _items(self, raw: memoryview) -> Sequence[Item]:
+    def _items(self, raw: memoryview) -> Iterator[Item]:
         start = self._offset
         try:
-            return self._checked(raw)
+            yield from self._checked(raw)
         except (NotUnderstood, BinlogDamaged, TableRefused, PositionError) as error:
             raise type(error)(f"at {self._file}:{self._place(raw, start)}: {error.message}", hint=error.hint) from error
         except (struct.error, IndexError, ValueError) as error:
@@ -123,7 +125,7 @@ class BinlogStream:
         """Where the event starts, as far as that can be told of one that may be damaged."""
         return self._offset - len(raw) if self._offset >= start + len(raw) else start
 
-    def _checked(self, raw: memoryview) -> Sequence[Item]:
+    def _checked(self, raw: memoryview) -> Iterable[Item]:
         timestamp, kind, server_id, size, log_pos, flags = events.HEADER.unpack_from(raw)
         if size != len(raw):
             raise BinlogDamaged(f"an event says that it has {size} bytes, and has {len(raw)}", hint=_DAMAGED_HINT)

@@ -4,52 +4,47 @@ No socket and no clock of the server: events in (body, start and end offset), it
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pymysqlreplication.constants import BINLOG
 
-from cdc.binlog import events, statements
+from cdc.binlog import compression, events, statements
 from cdc.binlog.capture import Capture, CapturedTable
 from cdc.binlog.decoder.port import ROWS_EVENTS
+from cdc.binlog.events import Event
 from cdc.binlog.gtid import gtids
 from cdc.binlog.judgement import Case, judge
 from cdc.binlog.port import Begin, End, Item, Passed, Rows, Truncated
 from cdc.binlog.refused_events import HARMLESS, refusal
 from cdc.binlog.statements import Effect, Statement, TableName
+from cdc.binlog.xa import Prepared, PreparedTransactions, Recall
 from cdc.model.change import Transaction
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import BinlogDamaged, FatalError, NotUnderstood, PositionError
+from cdc.model.position import FilePosition
 
 _PASSED_EVERY_SECONDS = 0.05
+ALL_ROWS = frozenset((*ROWS_EVENTS, BINLOG.PARTIAL_UPDATE_ROWS_EVENT))
 _NOTHING: tuple[Item, ...] = ()
-
-
-@dataclass(slots=True)
-class Event:
-    """One event of the file: `start` and `end` are its offsets in 64 bits, `body` is without header and checksum."""
-
-    kind: int
-    timestamp: int
-    server_id: int
-    start: int
-    end: int
-    body: memoryview
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How statements are taken. `folded_names`: the server compares table names in lower case."""
+    """How statements are taken. `folded_names`: the server compares table names in lower case. `include_query`: rows carry the
+    text of the statement that made them, where the binlog has it."""
 
     flavor: str
     schema_changes: str
     folded_names: bool = False
+    include_query: bool = False
 
 
 class Transactions:
-    """The state between events. `point` is where the stream begins: a boundary outside any transaction."""
+    """The state between events. `point` is where the stream begins: a boundary outside any transaction. `recall` reads again
+    what XA transactions prepared."""
 
-    def __init__(self, point: SourcePoint, capture: Capture, rules: Rules) -> None:
+    def __init__(self, point: SourcePoint, capture: Capture, rules: Rules, recall: Recall | None = None) -> None:
         self.file = point.file
         self._capture = capture
         self._rules = rules
@@ -60,24 +55,30 @@ class Transactions:
         self._shown_at = 0.0
         self._query_post_header = 13
         self._maps: dict[int, CapturedTable | None] = {}
-        self._prepared: set[str] = set()
+        self._prepared = PreparedTransactions(recall)
         self._open = False
         self._forget()
-        self._handlers: dict[int, Callable[[Event], Sequence[Item]]] = {
+        self._handlers: dict[int, Callable[[Event], Iterable[Item]]] = {
             BINLOG.GTID_LOG_EVENT: self._gtid,
             BINLOG.ANONYMOUS_GTID_LOG_EVENT: self._gtid,
+            events.GTID_TAGGED_LOG_EVENT: self._tagged_gtid,
             BINLOG.MARIADB_GTID_EVENT: self._mariadb_gtid,
             BINLOG.QUERY_EVENT: self._query,
             BINLOG.TABLE_MAP_EVENT: self._table_map,
             BINLOG.XID_EVENT: self._end,
             BINLOG.XA_PREPARE_EVENT: self._xa_prepare,
-            **dict.fromkeys(ROWS_EVENTS, self._rows),
+            BINLOG.ROWS_QUERY_LOG_EVENT: self._rows_query,
+            BINLOG.MARIADB_ANNOTATE_ROWS_EVENT: self._rows_query,
+            events.TRANSACTION_PAYLOAD_EVENT: self._payload,
+            events.MARIADB_QUERY_COMPRESSED_EVENT: self._compressed_query,
+            **dict.fromkeys(compression.ROWS_TWINS, self._compressed_rows),
+            **dict.fromkeys(ALL_ROWS, self._rows),
             **dict.fromkeys(HARMLESS, self._harmless),
         }
 
-    def items(self, event: Event) -> Sequence[Item]:
-        """What the event amounts to. Raises NotUnderstood, BinlogDamaged, TableRefused, PositionError without a position;
-        struct.error, IndexError, ValueError for a body that cannot be read."""
+    def items(self, event: Event) -> Iterable[Item]:
+        """What the event amounts to, to be taken whole before the next event. Raises NotUnderstood, BinlogDamaged, TableRefused,
+        PositionError without a position; struct.error, IndexError, ValueError for a body that cannot be read."""
         handler = self._handlers.get(event.kind)
         if handler is None:
             raise refusal(event.kind)
@@ -116,6 +117,10 @@ class Transactions:
         self._begun = False
         self._commit_awaited = False
         self._xa = False
+        self._xa_captured = False
+        # Rows of one payload share its offset, and so are numbered through.
+        self._payload_row: int | None = None
+        self._query_text: str | None = None
         self._gtid_text = ""
         self._commit_us = 0
         self._thread: int | None = None
@@ -143,6 +148,11 @@ class Transactions:
         self._begin(event, gtid.text, gtid.commit_us, commit_awaited=False)
         return _NOTHING
 
+    def _tagged_gtid(self, event: Event) -> Sequence[Item]:
+        gtid = events.tagged_gtid(event.body)
+        self._begin(event, gtid.text, gtid.commit_us, commit_awaited=False)
+        return _NOTHING
+
     def _mariadb_gtid(self, event: Event) -> Sequence[Item]:
         gtid = events.mariadb_gtid(event.body, event.server_id)
         self._begin(event, gtid.text, None, commit_awaited=not gtid.standalone)
@@ -157,20 +167,48 @@ class Transactions:
         return _NOTHING
 
     def _rows(self, event: Event) -> Sequence[Item]:
-        table_id = int.from_bytes(event.body[:6], "little")
-        try:
-            table = self._maps[table_id]
-        except KeyError:
-            raise _rows_without_map(table_id, self._open) from None
+        table = self._table_of(event, self._maps)
         if table is None:
             return _NOTHING
         if self._xa:
-            raise NotUnderstood(
-                f"an XA transaction changes {table.map.db}.{table.map.table}, and XA is not understood yet",
-                hint="write to captured tables without XA; copy what it changed by hand, then `cdc replay --from` behind it",
-            )
-        rows = Rows(event.start, self._capture.drafts(event.kind, event.body, table), self._capture.new_schemas(table))
+            self._xa_captured = True
+            return _NOTHING
+        rows = self._captured_rows(event, table)
+        if self._payload_row is not None:
+            rows = replace(rows, first_row=self._payload_row)
+            self._payload_row += len(rows.drafts)
         return (rows,) if self._begun else (self._shown_begin(), rows)
+
+    def _table_of(self, event: Event, maps: dict[int, CapturedTable | None]) -> CapturedTable | None:
+        table_id = int.from_bytes(event.body[:6], "little")
+        try:
+            return maps[table_id]
+        except KeyError:
+            raise _rows_without_map(table_id, self._open) from None
+
+    def _captured_rows(self, event: Event, table: CapturedTable) -> Rows:
+        drafts = self._capture.drafts(event.kind, event.body, table)
+        return Rows(event.start, drafts, self._capture.new_schemas(table), query=self._query_text)
+
+    def _compressed_rows(self, event: Event) -> Iterable[Item]:
+        kind, body = compression.mariadb_rows(event.kind, event.body)
+        return self._rows(replace(event, kind=kind, body=body))
+
+    def _rows_query(self, event: Event) -> Sequence[Item]:
+        if self._rules.include_query and self._open:
+            read = events.rows_query if event.kind == BINLOG.ROWS_QUERY_LOG_EVENT else events.annotate_rows
+            self._query_text = read(event.body)
+        return _NOTHING
+
+    def _payload(self, event: Event) -> Iterator[Item]:
+        """A whole transaction behind its GTID, compressed; its events have the payload's place in the file."""
+        self._payload_row = 0
+        for inner in compression.payload_events(event.body):
+            if inner.kind == events.TRANSACTION_PAYLOAD_EVENT:
+                raise BinlogDamaged("a payload inside a payload", hint="look at the server's disk")
+            yield from self.items(
+                Event(inner.kind, inner.timestamp, inner.server_id, event.start, event.end, inner.body)
+            )
 
     def _shown_begin(self) -> Begin:
         self._begun = True
@@ -184,10 +222,42 @@ class Transactions:
             )
         )
 
-    def _xa_prepare(self, event: Event) -> Sequence[Item]:
-        """Its rows, had they been captured ones, would have stopped the stream; so its XA COMMIT can pass."""
-        self._prepared.add(events.xa_id(event.body))
+    def _xa_prepare(self, event: Event) -> Iterable[Item]:
+        """The rows of this group count when the transaction commits: at once, where its only phase was this one."""
+        place = Prepared(self.file, self._transaction_offset, event.end)
+        if event.body[0] and self._xa_captured:
+            return self._xa_commit(event, place)
+        if not event.body[0]:
+            self._prepared.prepare(events.xa_id(event.body), place, captured=self._xa_captured)
         return self._end(event)
+
+    def _xa_commit(self, event: Event, place: Prepared) -> Iterator[Item]:
+        maps: dict[int, CapturedTable | None] = {}
+        row = 0
+        for recalled in self._unpacked(self._prepared.events(place)):
+            if recalled.kind == BINLOG.TABLE_MAP_EVENT:
+                table_id, maps[table_id] = self._capture.table(recalled.body)
+            elif recalled.kind in (BINLOG.ROWS_QUERY_LOG_EVENT, BINLOG.MARIADB_ANNOTATE_ROWS_EVENT):
+                self._rows_query(recalled)
+            elif recalled.kind in ALL_ROWS and (table := self._table_of(recalled, maps)) is not None:
+                if not self._begun:
+                    yield self._shown_begin()
+                rows = self._captured_rows(recalled, table)
+                yield replace(rows, offset=event.start, first_row=row)
+                row += len(rows.drafts)
+        yield from self._end(event)
+
+    def _unpacked(self, packed: Iterable[Event]) -> Iterator[Event]:
+        """Events with payloads and compressed rows opened."""
+        for event in packed:
+            if event.kind == events.TRANSACTION_PAYLOAD_EVENT:
+                for inner in compression.payload_events(event.body):
+                    yield Event(inner.kind, inner.timestamp, inner.server_id, event.start, event.end, inner.body)
+            elif event.kind in compression.ROWS_TWINS:
+                kind, body = compression.mariadb_rows(event.kind, event.body)
+                yield replace(event, kind=kind, body=body)
+            else:
+                yield event
 
     def _harmless(self, event: Event) -> Sequence[Item]:
         if not self._open:
@@ -229,7 +299,10 @@ class Transactions:
             self._boundary = SourcePoint(old.source_id, old.file, offset, self._gtids.text(), old.file_created)
         return self._boundary
 
-    def _query(self, event: Event) -> Sequence[Item]:
+    def _compressed_query(self, event: Event) -> Iterable[Item]:
+        return self._query(replace(event, body=compression.mariadb_query(event.body, self._query_post_header)))
+
+    def _query(self, event: Event) -> Iterable[Item]:
         query = events.query(event.body, self._query_post_header)
         statement = statements.read(query.sql, query.db, None if query.sql == b"BEGIN" else query.charset)
         if statement.effect is Effect.BEGIN:
@@ -255,21 +328,18 @@ class Transactions:
         items = self._applied(statement, query, event)
         return items if self._commit_awaited else (*items, *self._end(event))
 
-    def _xa_statement(self, event: Event, sql: bytes) -> Sequence[Item]:
+    def _xa_statement(self, event: Event, sql: bytes) -> Iterable[Item]:
         words = statements.first_words(sql)
         if words in {"XA START", "XA BEGIN"}:
             self._xa = self._commit_awaited = True
             return _NOTHING
         if words == "XA END":
             return _NOTHING
-        transaction = sql.decode("latin-1").partition(words)[2].strip()
-        if words == "XA COMMIT" and transaction not in self._prepared:
-            raise NotUnderstood(
-                "XA COMMIT of a transaction whose rows were logged before reading began",
-                hint="copy what it changed by hand, if it was captured tables; then "
-                f"`cdc replay --from {self.file}:{event.end}`",
-            )
-        self._prepared.discard(transaction)
+        xid = sql.decode("latin-1").partition(words)[2].strip()
+        if words == "XA COMMIT":
+            place = self._prepared.commit(xid, FilePosition(self.file, event.start))
+            return self._end(event) if place is None else self._xa_commit(event, place)
+        self._prepared.forget(xid)
         return self._end(event)
 
     def _refuse_undoing(self, what: str) -> None:
@@ -279,7 +349,7 @@ class Transactions:
                 hint="compare the tables of this transaction, then `cdc replay --from` the position after it",
             )
 
-    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Sequence[Item]:
+    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Iterable[Item]:
         captured = self._captured(statement)
         if statement.effect is Effect.TRUNCATE and captured:
             begin = () if self._begun else (self._shown_begin(),)

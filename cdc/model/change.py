@@ -126,6 +126,7 @@ def render_change(
     ends_transaction: bool,
     replay: bool,
     now_ms: int,
+    query: str | None = None,
 ) -> Message:
     """The message of one change event. `total_order`, `table_order` count from 1 within the transaction."""
     source: dict[str, Any] = {
@@ -143,7 +144,7 @@ def render_change(
         "pos": event_offset,
         "row": seq.row,
         "thread": transaction.thread,
-        "query": None,
+        "query": query,
         "source_id": transaction.point.source_id,
         "tx_pos": transaction.point.offset,
         "seq": tuple(seq),

@@ -138,6 +138,11 @@ class SourceConfig(_Section):
         "stop",
         description="what DROP or RENAME of a captured table does; new columns are noticed at the sink",
     )
+    include_query: bool = Field(
+        False,
+        description="change events carry the text of the statement that made them, where the source logs it (MySQL: "
+        "binlog_rows_query_log_events=ON, MariaDB: binlog_annotate_row_events=ON)",
+    )
     heartbeat_seconds: float = Field(1.0, gt=0, le=60, description="how often an idle source says that it is there")
     read_timeout_seconds: float | None = Field(None, gt=0, description="default: 10, at least three heartbeats")
 
@@ -178,6 +183,16 @@ class SourceConfig(_Section):
             if url.offset is not None:
                 raise ValueError(f"'{url}': an archive is a file or a folder, without an offset")
         return archives
+
+    @model_validator(mode="after")
+    def _texts_hide_nothing(self) -> "SourceConfig":
+        if self.include_query and (self.mask_columns or self.exclude_columns):
+            raise _impossible(
+                "include_query",
+                "a statement's text holds the values that mask_columns and exclude_columns keep back",
+                "take include_query out",
+            )
+        return self
 
     @model_validator(mode="after")
     def _salted(self) -> "SourceConfig":

@@ -51,6 +51,7 @@ class _Held(NamedTuple):
     offset: int
     total_order: int
     table_order: int
+    query: str | None
 
 
 class Outbound:
@@ -106,16 +107,16 @@ class Outbound:
         self._orders.clear()
         self._total = 0
 
-    def rows(self, offset: int, drafts: Many[Draft]) -> None:
-        """One rows event at `offset`; the index of a draft is its sequence's `row`."""
-        for row, draft in enumerate(drafts):
+    def rows(self, offset: int, drafts: Many[Draft], first_row: int = 0, query: str | None = None) -> None:
+        """One rows event at `offset`; the index of a draft, from `first_row` on, is its sequence's `row`."""
+        for row, draft in enumerate(drafts, first_row):
             self._total += 1
             self._orders[draft.db, draft.table] += 1
             seq = Sequence(self._base.generation, self._file, offset, row)
             if seq <= self._base.after:
                 continue
             self._release(ends=False)
-            self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table])
+            self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table], query)
 
     def truncate(self, offset: int, db: str, table: str) -> None:
         """A barrier on every lane; the table's own first lane is the one where the table is emptied."""
@@ -187,6 +188,7 @@ class Outbound:
             table_order=held.table_order,
             ends_transaction=ends,
             replay=held.seq <= self._base.replay_until,
+            query=held.query,
             now_ms=int(self._now() * 1000),
         )
         self._marked[lane] = held.seq

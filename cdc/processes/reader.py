@@ -229,7 +229,7 @@ class _Run:
                 failpoint("reader.read")
                 for schema in item.new_schemas:
                     self._schemas[schema.fingerprint()] = schema
-                self._out.rows(item.offset, item.drafts)
+                self._out.rows(item.offset, item.drafts, item.first_row, item.query)
                 self._ops.update(draft.op for draft in item.drafts)
             case Begin():
                 self._out.begin(item.transaction)

@@ -155,7 +155,7 @@ def _take(outbound: Outbound, item: Item | None) -> SourcePoint | None:
             outbound.begin(item.transaction)
             return item.transaction.point
         case Rows():
-            outbound.rows(item.offset, item.drafts)
+            outbound.rows(item.offset, item.drafts, item.first_row, item.query)
         case Truncated():
             outbound.truncate(item.offset, item.db, item.table)
         case End():

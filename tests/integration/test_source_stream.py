@@ -11,7 +11,7 @@ import pytest
 from cdc.binlog.port import Begin, End, Passed, Rows, Truncated
 from cdc.model.change import Transaction
 from cdc.model.errors import NotUnderstood, SourceRefused, SourceUnavailable, TableRefused
-from tests.fixtures.servers import Database, connect
+from tests.fixtures.servers import Database
 from tests.support.sources import (
     collect,
     drafts,
@@ -284,83 +284,6 @@ def test_a_statement_format_session_stops_the_stream(any_source_db: Database) ->
         with pytest.raises(NotUnderstood, match="INSERT INTO is logged as a statement") as caught:
             drain_for_ever(stream)
     assert "binlog_format=ROW" in caught.value.hint
-
-
-def test_a_compressed_transaction_stops_the_stream_and_the_way_out_works(mysql_db: Database) -> None:
-    execute(mysql_db, TABLE)
-    source = open_source(mysql_db)
-    with streaming(source) as stream:
-        execute(mysql_db, "SET SESSION binlog_transaction_compression = ON", "INSERT INTO items VALUES (1, 'a', 0)")
-        with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: a compressed transaction") as caught:
-            drain_for_ever(stream)
-    assert "binlog_transaction_compression=OFF" in caught.value.hint
-    source = open_source(mysql_db)
-    end = source.end()
-    execute(mysql_db, "INSERT INTO items VALUES (2, 'b', 0)")
-    with streaming(source, str(end.position)) as stream:
-        (group,) = transactions(stream, 1)
-    assert [draft.key["id"] for draft in drafts(group)] == [2]
-
-
-def test_mariadbs_compressed_events_stop_the_stream(mariadb_db: Database) -> None:
-    execute(mariadb_db, "CREATE TABLE items (id int PRIMARY KEY, name varchar(2000))")
-    source = open_source(mariadb_db)
-    with streaming(source) as stream:
-        with connect(mariadb_db.server) as admin, admin.cursor() as cursor:
-            cursor.execute("SET GLOBAL log_bin_compress = ON")
-            try:
-                execute(mariadb_db, "INSERT INTO items VALUES (1, REPEAT('a', 1900))")
-            finally:
-                cursor.execute("SET GLOBAL log_bin_compress = OFF")
-        with pytest.raises(NotUnderstood, match="a compressed event") as caught:
-            drain_for_ever(stream)
-    assert "log_bin_compress=OFF" in caught.value.hint
-
-
-@pytest.mark.parametrize("setting", ["binlog_row_image = 'MINIMAL'"])
-def test_a_session_without_full_rows_stops_with_the_table(any_source_db: Database, setting: str) -> None:
-    execute(any_source_db, TABLE, "INSERT INTO items VALUES (1, 'a', 0)")
-    source = open_source(any_source_db)
-    with streaming(source) as stream:
-        execute(any_source_db, f"SET SESSION {setting}", "UPDATE items SET name = 'b'")
-        with pytest.raises(NotUnderstood, match=rf"at mysql-bin\.\d+:\d+: .*{any_source_db.dbname}\.items"):
-            drain_for_ever(stream)
-
-
-def test_a_partial_json_update_stops(mysql_db: Database) -> None:
-    execute(
-        mysql_db,
-        "CREATE TABLE docs (id int PRIMARY KEY, doc json)",
-        """INSERT INTO docs VALUES (1, '{"a": "xxxx", "b": 2}')""",
-    )
-    source = open_source(mysql_db)
-    with streaming(source) as stream:
-        execute(
-            mysql_db,
-            "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'",
-            "UPDATE docs SET doc = JSON_SET(doc, '$.a', 'yyyy')",
-        )
-        with pytest.raises(NotUnderstood, match="partial update of a JSON column"):
-            drain_for_ever(stream)
-
-
-def test_xa_with_captured_rows_stops(any_source_db: Database) -> None:
-    execute(any_source_db, TABLE, "CREATE TABLE loose (id int)")
-    source = open_source(any_source_db, f"{any_source_db.dbname}.items")
-    with streaming(source) as stream:
-        execute(
-            any_source_db,
-            "XA START 'a'",
-            "INSERT INTO loose VALUES (1)",
-            "XA END 'a'",
-            "XA PREPARE 'a'",
-            "XA COMMIT 'a'",
-        )
-        assert drain(stream, source) == []
-        execute(any_source_db, "XA START 'b'", "INSERT INTO items VALUES (1, 'a', 0)", "XA END 'b'", "XA PREPARE 'b'")
-        execute(any_source_db, "XA COMMIT 'b'")
-        with pytest.raises(NotUnderstood, match="an XA transaction changes"):
-            drain_for_ever(stream)
 
 
 def test_a_table_without_a_primary_key_is_refused(any_source_db: Database) -> None:

@@ -5,8 +5,9 @@ import random
 import pytest
 from pymysqlreplication.gtid import GtidSet
 
+from cdc.binlog.events import previous_gtids
 from cdc.binlog.gtid import MariadbGtids, MysqlGtids, gtids, looks_like_gtids
-from cdc.model.errors import NotUnderstood, PositionError
+from cdc.model.errors import PositionError
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 B = "4e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -87,9 +88,16 @@ def test_the_encoding_is_the_one_of_the_library_that_servers_accept() -> None:
     assert MysqlGtids(text).encode() == GtidSet(text).encoded()
 
 
-def test_tags_cannot_be_asked_for() -> None:
-    with pytest.raises(NotUnderstood, match="tag"):
-        MysqlGtids(f"{A}:billing:1").encode()
+def test_the_encoding_of_tags_is_the_servers_own() -> None:
+    """The body of MySQL 9.7's PREVIOUS_GTIDS event, where that set was all that there was."""
+    text = "58c915fc-e713-11f1-be7e-02fc00000001:1-2:my_tag:1-4,\naaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa:other:70000"
+    body = bytes.fromhex(
+        "010300000000000158c915fce71311f1be7e02fc000000010001000000000000000100000000000000030000000000000058c915fce71311f1"
+        "be7e02fc000000010c6d795f746167010000000000000001000000000000000500000000000000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0a6f"
+        "74686572010000000000000070110100000000007111010000000000"
+    )
+    assert MysqlGtids(text).encode() == body
+    assert MysqlGtids(previous_gtids(memoryview(body))).text() == MysqlGtids(text).text()
 
 
 def test_mariadb_keeps_the_last_of_each_domain() -> None:
