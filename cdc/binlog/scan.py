@@ -17,7 +17,7 @@ from cdc.binlog.decoder import load
 from cdc.binlog.events import Event
 from cdc.binlog.port import BinlogFile, Item
 from cdc.binlog.statements import Statement, first_words
-from cdc.binlog.stream import BinlogStream
+from cdc.binlog.stream import BinlogStream, RawEvents
 from cdc.binlog.transactions import ALL_ROWS, Rules, Transactions
 from cdc.binlog.xa import Prepared
 from cdc.model.checkpoint import SourcePoint
@@ -99,12 +99,16 @@ class Scan(Transactions):
 
 
 class Scanner:
-    """Opens dumps of its own, which end at the end; none of them disturbs a reader's."""
+    """Opens dumps of its own, which end at the end; none of them disturbs a reader's. `dump`: how, where it is not the
+    server alone that has the files."""
 
-    def __init__(self, config: SourceConfig, flavor: str, source_id: str) -> None:
+    def __init__(
+        self, config: SourceConfig, flavor: str, source_id: str, dump: Callable[[DumpRequest], RawEvents] | None = None
+    ) -> None:
         self._config = config
         self._flavor = flavor
         self._source_id = source_id
+        self._dump = dump or (lambda request: BinlogConnection(config, request))
         self._capture = Capture(config, load("python"))
 
     def head(self, file: str) -> SourcePoint:
@@ -176,7 +180,7 @@ class Scanner:
         # The dump command has 4 bytes for the offset: beyond them the file is read from its beginning, and passed over.
         offset = begin.offset if begin.offset <= MOST_OFFSET else 4
         request = DumpRequest(FilePosition(begin.file, offset), self._flavor, gtid_set=gtid_set)
-        connection = BinlogConnection(self._config, request)
+        connection = self._dump(request)
         stream = BinlogStream(connection, begin, scan, offset=offset, by_gtids=gtid_set is not None)
         try:
             while stream.read_one(lambda: 1.0):

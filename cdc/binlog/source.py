@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from cdc.binlog.archive.joined import Joined
 from cdc.binlog.capture import Capture
 from cdc.binlog.checks import checks, refuse_unsafe
-from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest, where
+from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
 from cdc.binlog.decoder import load
 from cdc.binlog.port import BinlogFile, Finding
 from cdc.binlog.scan import Recaller, Scanner
@@ -31,6 +32,7 @@ class BinlogSource:
         self._config = config
         self._connector = connector
         self._server = Server(config)
+        self._joined = Joined(config, self._server)
         self._identity = ""
         self._created: dict[str, int] = {}
 
@@ -76,9 +78,9 @@ class BinlogSource:
         )
         rules = Rules(flavor, self._config.schema_changes, self._server.folds_names(), asked)
         transactions = Transactions(
-            point, Capture(self._config, load()), rules, Recaller(self._scanner, self._server.files)
+            point, Capture(self._config, load()), rules, Recaller(self._scanner, self._joined.all_files)
         )
-        stream = BinlogStream(BinlogConnection(self._config, request), point, transactions, offset=offset)
+        stream = BinlogStream(self._joined.dump(request, point.gtid_set), point, transactions, offset=offset)
         log.info(
             f"reading {where(self._config.url)} from {point.position}",
             extra=fields("source.stream_opened", file=point.file, offset=point.offset, connector=self._connector),
@@ -102,7 +104,7 @@ class BinlogSource:
                 "the source was reset or restored",
                 hint="if its data is what you mean, `cdc replay --from earliest` begins a new generation with it",
             )
-        for file in files:
+        for file in self._joined.files(position.file):
             if file.name == position.file:
                 behind += max(file.size_bytes - position.offset, 0)
             elif file_number(file.name) > file_number(position.file):
@@ -115,6 +117,9 @@ class BinlogSource:
         if expiry is None:
             return None
         names = [found.name for found in self._server.files()]
+        if file not in names and any(file == found.name for found in self._joined.files(file)):
+            # It is read from the archive; what must not go too soon is the first file that only the server has.
+            file = names[0]
         if file not in names:
             raise PositionError(f"the source has no file {file} any more", hint="`cdc check` names its files")
         following = names[names.index(file) + 1 :]
@@ -137,7 +142,7 @@ class BinlogSource:
         self._server.close()
 
     def _scanner(self) -> Scanner:
-        return Scanner(self._config, self._server.product().flavor, self.identity())
+        return Scanner(self._config, self._server.product().flavor, self.identity(), self._joined.dump)
 
     def _starts(self) -> Starts:
-        return Starts(self._server, self._scanner(), self.identity())
+        return Starts(self._server, self._joined, self._scanner(), self.identity())

@@ -1,26 +1,35 @@
 """From a `start:` or `--from` text, or a checkpoint, to a boundary that reading can begin at."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cdc.binlog.gtid import MariadbGtids, MysqlGtids, gtids, looks_like_gtids
+from cdc.binlog.archive.catalogue import Catalogue, following, head
+from cdc.binlog.archive.joined import Joined
+from cdc.binlog.gtid import MysqlGtids, gtids, looks_like_gtids
 from cdc.binlog.port import BinlogFile
 from cdc.binlog.scan import Scanner
+from cdc.binlog.search import after_gtids, begun_by, committed_since, past_moment
 from cdc.binlog.server import Server
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.file_url import file_urls, is_file_urls
 from cdc.model.position import FilePosition, file_number
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
-_WAY_OUT = "copy the tables anew, or bring archived binlogs back; `cdc replay --from earliest` begins a new generation"
+DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_WAY_OUT = (
+    "name copies of its binlogs in source.archives, or copy the tables anew; "
+    "`cdc replay --from earliest` begins a new generation"
+)
 _NEW_GENERATION = "`cdc replay --from earliest` begins a new generation with what this server has"
 
 
 class Starts:
     """Each call asks the server anew: files come and go."""
 
-    def __init__(self, server: Server, scanner: Scanner, source_id: str) -> None:
+    def __init__(self, server: Server, joined: Joined, scanner: Scanner, source_id: str) -> None:
         self._server = server
+        self._joined = joined
         self._scanner = scanner
         self._source_id = source_id
         self._flavor = server.product().flavor
@@ -32,11 +41,12 @@ class Starts:
             return self.latest()
         if text == "earliest":
             return self._scanner.head(self._files()[0].name)
-        if _DATE.fullmatch(text):
-            return self._at_time(text)
+        if DATE.fullmatch(text):
+            return self._with_a_way(self._at_time(text))
         if looks_like_gtids(text):
-            return self._after_gtids(text)
-        return self._at_position(FilePosition.parse(text))
+            return self._with_a_way(self._after_gtids(text))
+        position = self._in_archive(text) if is_file_urls(text) else FilePosition.parse(text)
+        return self._with_a_way(self._at_position(position))
 
     def latest(self) -> SourcePoint:
         """The end, with exactly what was executed before it."""
@@ -60,8 +70,8 @@ class Starts:
         self._require_executed(point)
         if same:
             self._require_same_file(point)
-            return point
-        return self._after_gtids(point.gtid_set)
+            return self._with_a_way(point)
+        return self._with_a_way(self._after_gtids(point.gtid_set))
 
     def _require_executed(self, point: SourcePoint) -> None:
         executed = gtids(self._flavor, self._server.executed())
@@ -79,8 +89,44 @@ class Starts:
                 hint=f"it was reset or restored, or is a replica that is behind; {_NEW_GENERATION}",
             )
 
+    def _with_a_way(self, point: SourcePoint) -> SourcePoint:
+        """The point, where it lies in a file of the server, or from its archived file a way leads there."""
+        if file_number(point.file) < file_number(self._files()[0].name):
+            self._joined.require_way(point.file, lambda name: self._scanner.head(name).file_created)
+            executed = gtids(self._flavor, self._server.executed())
+            if not executed.contains(gtids(self._flavor, point.gtid_set)):
+                raise SourceChanged(
+                    f"the archived {point.file} follows transactions that the source never had: "
+                    f"{_shortened(point.gtid_set)}",
+                    hint="it is another server's, or the source was reset: see that source.archives is right",
+                )
+        return point
+
+    def _in_archive(self, text: str) -> FilePosition:
+        """The place that URLs name, where the reader will find it too: at the server, or in source.archives."""
+        try:
+            urls = file_urls(text)
+        except ValueError as error:
+            raise PositionError(str(error), hint="see docs/archives.md") from None
+        file = Catalogue(urls).first()
+        if any(file.name == served.name for served in self._files()):
+            if head(file).created != self._scanner.head(file.name).file_created:
+                raise SourceChanged(
+                    f"{file.path} is not the file that the source has by that name",
+                    hint="it is another server's, or of before a RESET",
+                )
+        else:
+            copy = self._joined.catalogue.listing().find(file.name) if self._joined.catalogue else None
+            if copy is None or head(copy) != head(file):
+                raise PositionError(
+                    f"the source has purged {file.name}, and source.archives does not name {file.path}",
+                    hint="every process that reads the source needs the files: "
+                    f"add `archives: [file://{file.path.parent}/]` to the connector's source",
+                )
+        return FilePosition(file.name, urls[0].offset or 4)
+
     def _require_same_file(self, point: SourcePoint) -> None:
-        files = self._files()
+        files = self._joined.files(point.file)
         size = self._size(point.position, files)
         if size is None:
             raise SourceChanged(
@@ -88,6 +134,11 @@ class Starts:
                 hint=f"if its data is what you mean, {_NEW_GENERATION}",
             )
         if point.offset > size:
+            if self._is_archived(point.file):
+                raise PositionError(
+                    f"the archived copy of {point.file} ends at {size}, before the checkpoint {point.position}",
+                    hint="it was copied before the server was done with it: copy it again",
+                )
             raise SourceChanged(
                 f"the checkpoint {point.position} lies beyond the end of the file ({size}): the source was reset or restored",
                 hint=f"if its data is what you mean, {_NEW_GENERATION}",
@@ -101,7 +152,7 @@ class Starts:
             )
 
     def _at_position(self, position: FilePosition) -> SourcePoint:
-        files = self._files()
+        files = self._joined.files(position.file)
         size = self._size(position, files)
         if size is None:
             raise PositionError(
@@ -114,9 +165,7 @@ class Starts:
             )
         if position.offset == size and position.file != files[-1].name:
             # Behind the rotation that ends the file.
-            return self._scanner.head(
-                next(files[n + 1].name for n, file in enumerate(files) if file.name == position.file)
-            )
+            return self._scanner.head(following(position.file))
         if position.offset < 4:
             raise PositionError(f"{position} lies before the first event", hint=f"begin at {position.file}:4")
         return self._scanner.boundary(position)
@@ -126,17 +175,18 @@ class Starts:
         for file in files:
             if file.name == position.file:
                 return file.size_bytes
-        base, number = position.file.rpartition(".")[0], file_number(position.file)
+        base = position.file.rpartition(".")[0]
         if base != files[0].name.rpartition(".")[0]:
             raise PositionError(
                 f"the source has no file {position.file}: its files are {files[0].name} … {files[-1].name}",
                 hint="begin at one of them, at latest or at earliest",
             )
-        if number < file_number(files[0].name):
-            raise PositionError(
-                f"{position.file} was purged: the source's first file is {files[0].name}", hint=_WAY_OUT
-            )
+        if self._is_archived(position.file):
+            raise self._joined.purged(position.file, _WAY_OUT)
         return None
+
+    def _is_archived(self, file: str) -> bool:
+        return file_number(file) < file_number(self._files()[0].name)
 
     def _after_gtids(self, text: str) -> SourcePoint:
         """The boundary where the first transaction that is not in the set begins, or the end."""
@@ -153,13 +203,28 @@ class Starts:
                     "the source has gtid_mode OFF", hint="begin at a file:offset, or set gtid_mode=ON there"
                 )
             purged = MysqlGtids(self._server.purged()).minus(wanted)
-            if purged.text():
+            if not purged.text():
+                return self._first_missing(wanted) or self._end(wanted.text())
+            if (found := after_gtids(self._scanner, self._older(), wanted)) is None:
                 raise PositionError(
                     f"transactions after this GTID set were purged at the source: {_shortened(purged.text())}",
                     hint=_WAY_OUT,
                 )
-            return self._first_missing(wanted) or self._end(wanted.text())
-        return self._after_mariadb_gtids(wanted)
+            return found
+        if (found := after_gtids(self._scanner, self._newest_first(), wanted)) is None:
+            raise PositionError(
+                f"the binlogs after {_shortened(wanted.text())} were purged at the source", hint=_WAY_OUT
+            )
+        return found
+
+    def _newest_first(self) -> Iterator[str]:
+        """The archive is looked at when the server's files are through."""
+        yield from (file.name for file in reversed(self._files()))
+        yield from self._older()
+
+    def _older(self) -> Iterator[str]:
+        for file in reversed(self._joined.older_than(self._files()[0].name)):
+            yield file.name
 
     def _end(self, executed: str) -> SourcePoint:
         position = self._server.status().position
@@ -171,51 +236,19 @@ class Starts:
         group = next(self._scanner.groups(begin, gtid_set=have.encode()), None)
         return None if group is None else group.start
 
-    def _after_mariadb_gtids(self, wanted: MariadbGtids) -> SourcePoint:
-        for file in reversed(self._files()):
-            head = self._scanner.head(file.name)
-            if wanted.contains(MariadbGtids(head.gtid_set)):
-                break
-        else:
-            raise PositionError(
-                f"the binlogs after {_shortened(wanted.text())} were purged at the source", hint=_WAY_OUT
-            )
-        last = head
-        for group in self._scanner.groups(head):
-            if not wanted.contains(MariadbGtids(group.end.gtid_set)):
-                return group.start
-            last = group.end
-        return last
-
     def _at_time(self, text: str) -> SourcePoint:
         """The first boundary after which everything was committed at that time or later. A time without zone is UTC."""
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise PositionError(f"'{text}' is not an ISO time", hint="write it like 2026-05-01T13:00:00Z") from None
-        wanted = moment.replace(tzinfo=moment.tzinfo or UTC)
-        if wanted > datetime.now(UTC):
-            raise PositionError(f"{text} lies in the future (it is read as {wanted.isoformat()})", hint="use latest")
-        files = self._files()
-        for file in reversed(files):
-            head = self._scanner.head(file.name)
-            if head.file_created <= wanted.timestamp():
-                break
-        else:
-            if file_number(files[0].name) > 1:
+        moment = past_moment(text)
+        begin = begun_by(self._scanner, self._newest_first(), moment)
+        if begin is None:
+            *_, oldest = self._newest_first()
+            begin = self._scanner.head(oldest)
+            if file_number(oldest) > 1:
                 raise PositionError(
-                    f"the binlogs of {text} were purged: the oldest begins at {_time(head.file_created)}", hint=_WAY_OUT
+                    f"the binlogs of {text} were purged: the oldest begins at {_time(begin.file_created)}",
+                    hint=_WAY_OUT,
                 )
-        return self._committed_since(head, wanted)
-
-    def _committed_since(self, head: SourcePoint, wanted: datetime) -> SourcePoint:
-        wanted_us = int(wanted.timestamp() * 1_000_000)
-        last = head
-        for group in self._scanner.groups(head):
-            if group.commit_us >= wanted_us:
-                return group.start
-            last = group.end
-        return last
+        return committed_since(self._scanner, begin, moment)
 
     def _files(self) -> list[BinlogFile]:
         files = self._server.files()

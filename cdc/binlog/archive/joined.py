@@ -1,0 +1,145 @@
+"""The server's binlog files, and before them what the archive has of those that the server has purged.
+
+The archive is only looked at where the server does not have a file: one that is broken, or on another machine, is in nobody's
+way who reads what the server still has.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cdc.binlog.archive.catalogue import ArchivedFile, Catalogue, Listing, following, head
+from cdc.binlog.archive.dump import ArchivedEvents
+from cdc.binlog.archive.event_file import EventFile
+from cdc.binlog.connection import BinlogConnection, DumpRequest
+from cdc.binlog.port import BinlogFile
+from cdc.binlog.server import Server
+from cdc.binlog.stream import RawEvents
+from cdc.model.config import SourceConfig
+from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.file_url import file_urls
+from cdc.model.position import FilePosition, file_number
+
+_APART = "keep the files of each server, and those of before a RESET, in a folder of their own"
+
+
+class Joined:
+    """Each call asks the server, and lists the archive, anew."""
+
+    def __init__(self, config: SourceConfig, server: Server) -> None:
+        self._config = config
+        self._server = server
+        self.catalogue = Catalogue([url for text in config.archives for url in file_urls(text)])
+
+    def files(self, holding: str) -> list[BinlogFile]:
+        """The server's files, oldest first; where `holding` is not one of them, but of a lower number, archived ones of
+        lower numbers than the server's first stand before them. Raises PositionError."""
+        files = self._server.files()
+        if not files or not self.catalogue or file_number(holding) >= file_number(files[0].name):
+            return files
+        return [*self.older_than(files[0].name), *files]
+
+    def all_files(self) -> list[BinlogFile]:
+        """The server's, and all archived ones of lower numbers, oldest first. Raises PositionError."""
+        files = self._server.files()
+        return [*self.older_than(files[0].name), *files] if files else files
+
+    def older_than(self, first: str) -> list[BinlogFile]:
+        """Archived files of lower numbers than the server's first, oldest first. Raises PositionError."""
+        if not self.catalogue:
+            return []
+        files = self.catalogue.listing().files
+        if files and _base(files[0].name) != _base(first):
+            raise PositionError(
+                f"archived binlogs are named {files[0].name}, the source's {first}",
+                hint="see that source.archives is right",
+            )
+        return [BinlogFile(f.name, f.size_bytes) for f in files if file_number(f.name) < file_number(first)]
+
+    def dump(self, request: DumpRequest, executed: str | None = None) -> RawEvents:
+        """A dump from `request.position` on: of the server where it has the file (or the request is by GTIDs), else of the
+        archive and, from the first file that the server still has, of the server. `executed`: the GTIDs of all before the
+        position, so that a part that the archived files lack is noticed. Raises what BinlogConnection and EventFile raise."""
+        if not self.catalogue or request.gtid_set is not None:
+            return BinlogConnection(self._config, request)
+        name, offset = request.position
+        if self._serves(name):
+            return BinlogConnection(self._config, request)
+        copy = self.catalogue.listing().find(name)
+        if copy is None:
+            return BinlogConnection(self._config, request)  # which says what is wrong with the position
+        return ArchivedEvents(
+            EventFile(copy.path, offset), offset, lambda left: self._after(left, request), executed=executed
+        )
+
+    def require_way(self, file: str, created: Callable[[str], int]) -> None:
+        """That reading can go from `file` to the server's first one, and that the archive is this server's, as far as can be
+        told beforehand. `created`: when a file of the server was begun. Raises PositionError (a hole, unreadable),
+        SourceChanged (another server's files), NotUnderstood, BinlogDamaged."""
+        first = self._server.files()[0].name
+        if file_number(file) >= file_number(first):
+            return
+        listing = self.catalogue.listing()
+        server_id = self._server.variables("server_id").get("server_id", "0")
+        name = file
+        while name != first:
+            copy = listing.find(name)
+            if copy is None:
+                raise self._hole(name, first, listing)
+            self._require_ours(copy, int(server_id))
+            name = following(name)
+        overlap = listing.find(first)
+        if overlap is not None and head(overlap).created != created(first):
+            raise SourceChanged(f"{overlap.path} is not the file that the source has by that name", hint=_APART)
+
+    def _require_ours(self, copy: ArchivedFile, server_id: int) -> None:
+        """By the server's product and number. MySQL's GTIDs tell better, and are compared on the way from file to file."""
+        found = head(copy)
+        flavor = self._server.product().flavor
+        with_gtids = flavor == "mysql" and self._server.dumps_by_gtids()
+        if found.flavor != flavor or (found.server_id != server_id and not with_gtids):
+            raise SourceChanged(
+                f"{copy.path} is of {found.version} with server_id {found.server_id}, "
+                f"the source is {self._server.product().text} with {server_id}",
+                hint=_APART,
+            )
+
+    def purged(self, file: str, way_out: str) -> PositionError:
+        """The error for a file that the server has purged and the archive lacks."""
+        first = self._server.files()[0].name
+        if not self.catalogue:
+            return PositionError(f"{file} was purged: the source's first file is {first}", hint=way_out)
+        return self._hole(file, first, self.catalogue.listing())
+
+    def _serves(self, name: str) -> bool:
+        return any(file.name == name for file in self._server.files())
+
+    def _after(self, left: EventFile, request: DumpRequest) -> EventFile | RawEvents:
+        """What follows an archived file: the server's next one where it has it, else the archive's."""
+        name = following(left.name)
+        if self._serves(name):
+            return BinlogConnection(self._config, replace(request, position=FilePosition(name, 4)))
+        listing = self.catalogue.listing()
+        copy = listing.find(name)
+        if copy is None:
+            raise self._hole(name, self._server.files()[0].name, listing)
+        return EventFile(copy.path)
+
+    def _hole(self, missing: str, first: str, listing: Listing) -> PositionError:
+        if missing in listing.compressed:
+            return PositionError(
+                f"{missing} was purged, and the archive has a compressed copy only",
+                hint="uncompress it, under the binlog's own name",
+            )
+        if file_number(missing) >= file_number(first):
+            return PositionError(
+                f"the source has no file {missing}: its first is {first}",
+                hint="it was reset, or its files are out of order",
+            )
+        return PositionError(
+            f"{missing} is missing: it was purged at the source, whose first file is {first}, and {self.catalogue} lacks it",
+            hint="bring it into the archive; or begin at a later file, and copy the tables anew where that leaves changes out",
+        )
+
+
+def _base(name: str) -> str:
+    return name.rpartition(".")[0]
