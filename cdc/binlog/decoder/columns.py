@@ -7,14 +7,14 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Table__map
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cdc.binlog.decoder import json_binary, numeric, strings, temporal
-from cdc.binlog.decoder.charsets import BINARY_COLLATION, BYTES_PER_CHARACTER, text_decoder
-from cdc.binlog.decoder.collations import COLLATIONS, charset_of
+from cdc.binlog.decoder import json_binary, mariadb_types, numeric, old_temporal, spatial, strings, temporal
+from cdc.binlog.decoder.charsets import BYTES_PER_CHARACTER, TextDecoder, text_decoder
+from cdc.binlog.decoder.compressed import inflated
 from cdc.binlog.decoder.cursor import damaged
+from cdc.binlog.decoder.facts import BINARY, ENUM, GEOMETRY, SET, STRING, VECTOR, ColumnFacts
+from cdc.binlog.decoder.metadata import GEOMETRY_KINDS
 from cdc.binlog.decoder.plan import Reader
 from cdc.model.schema import Column
-
-ENUM, SET, STRING = 247, 248, 254
 
 METADATA_BYTES = {
     **dict.fromkeys((0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14), 0),
@@ -22,25 +22,6 @@ METADATA_BYTES = {
     **dict.fromkeys((15, 16, 141, 246, 253, 254), 2),
 }
 """Bytes of metadata for each type code. Of a code that is not here the layout is unknown, and so is that of all behind it."""
-
-NUMERIC_CODES = frozenset((1, 2, 3, 4, 5, 8, 9, 13, 246))
-"""What the SIGNEDNESS field has bits for; years are among them, bits are not (seen at MySQL 9.7 and MariaDB 10.11)."""
-
-TEXT_CODES = frozenset((15, 140, 141, 242, 252, 253, 254))
-"""What the charset fields list: text and bytes alike, and vectors; not enumerations and sets. MariaDB lists geometry too, MySQL
-does not: as long as tables with geometry are refused, it is of no consequence which charset is taken for their text."""
-
-
-class ColumnFacts(NamedTuple):
-    """One column as the table map has it. `code` is the real type's: an enumeration's, where the event says STRING."""
-
-    name: str
-    code: int
-    metadata: bytes
-    nullable: bool
-    unsigned: bool
-    collation: int | None
-    members: tuple[bytes, ...]
 
 
 class Readable(NamedTuple):
@@ -59,7 +40,7 @@ Described = Readable | Unreadable
 
 
 def describe(facts: ColumnFacts) -> Described:
-    """Raises BinlogDamaged where the metadata cannot be, or a collation is unknown."""
+    """Raises BinlogDamaged where the metadata cannot be."""
     try:
         return _DESCRIBERS[facts.code](facts)
     except (ValueError, IndexError) as error:
@@ -92,11 +73,17 @@ def _unreadable(name: str, reason: str) -> Callable[[ColumnFacts], Described]:
 
 
 def _old_temporal(name: str) -> Callable[[ColumnFacts], Described]:
-    return _unreadable(
-        name,
-        "is stored in the old format of dates and times: on MariaDB, set mysql56_temporal_format=ON and rebuild the table "
-        "(ALTER TABLE … FORCE)",
-    )
+    def describe_old(facts: ColumnFacts) -> Described:
+        if facts.kind != name or facts.scale is None or facts.scale > temporal.MAX_SCALE:
+            return Unreadable(
+                Column(facts.name, name, nullable=facts.nullable),
+                "is stored in the old format of dates and times, and whether it has a fraction of a second is known from "
+                "nowhere: on MariaDB, set mysql56_temporal_format=ON and rebuild the table (ALTER TABLE … FORCE)",
+            )
+        column = Column(facts.name, name, scale=facts.scale, nullable=facts.nullable)
+        return Readable(column, old_temporal.READERS[name](facts.scale))
+
+    return describe_old
 
 
 def _decimal(facts: ColumnFacts) -> Described:
@@ -126,7 +113,20 @@ def _temporal(name: str, reader: Callable[[int], Reader]) -> Callable[[ColumnFac
 
 
 def _json(facts: ColumnFacts) -> Described:
-    return Readable(Column(facts.name, "json", nullable=facts.nullable), json_binary.json_column(facts.metadata[0]))
+    if facts.metadata[0] != json_binary.PREFIX_BYTES:
+        raise ValueError(f"no JSON column has {facts.metadata[0]} bytes of length")
+    return Readable(Column(facts.name, "json", nullable=facts.nullable), json_binary.json_column)
+
+
+def _geometry(facts: ColumnFacts) -> Described:
+    """Of a column of any kind of geometry, where nothing tells the kind, it is the one that all are."""
+    kind = facts.kind if facts.kind in GEOMETRY_KINDS else GEOMETRY_KINDS[0]
+    return Readable(Column(facts.name, kind, nullable=facts.nullable), spatial.geometry(_blob_prefix(facts)))
+
+
+def _vector(facts: ColumnFacts) -> Described:
+    column = Column(facts.name, "vector", length=facts.length, nullable=facts.nullable)
+    return Readable(column, spatial.vector(_blob_prefix(facts)))
 
 
 _BLOBS = {
@@ -137,20 +137,48 @@ _BLOBS = {
 }
 
 
-def _blob(facts: ColumnFacts) -> Described:
+def _blob_prefix(facts: ColumnFacts) -> int:
     prefix = facts.metadata[0]
     if prefix not in _BLOBS:
         raise ValueError(f"no blob has {prefix} bytes of length")
+    return prefix
+
+
+def _blob(facts: ColumnFacts) -> Described:
+    prefix = _blob_prefix(facts)
     name, text_name = _BLOBS[prefix]
-    if facts.collation == BINARY_COLLATION:
+    if facts.charset == BINARY:
         return Readable(Column(facts.name, name, nullable=facts.nullable), strings.base64(prefix))
     return _text(facts, text_name, prefix, None)
+
+
+def _compressed_blob(facts: ColumnFacts) -> Described:
+    prefix = _blob_prefix(facts)
+    name, text_name = _BLOBS[prefix]
+    return _compressed(facts, (name, text_name), prefix, None)
+
+
+def _compressed_varchar(facts: ColumnFacts) -> Described:
+    """The metadata counts the byte of the method too."""
+    max_bytes = int.from_bytes(facts.metadata, "little")
+    return _compressed(facts, ("varbinary", "varchar"), 1 if max_bytes < 256 else 2, max_bytes - 1)
+
+
+def _compressed(facts: ColumnFacts, names: tuple[str, str], prefix: int, max_bytes: int | None) -> Described:
+    limit = 256**prefix - 1 if max_bytes is None else max_bytes
+    if facts.charset != BINARY:
+        return _text(facts, names[1], prefix, max_bytes, lambda decode: lambda raw: decode(inflated(raw, limit)))
+    column = Column(facts.name, names[0], length=max_bytes, nullable=facts.nullable)
+    return Readable(column, strings.text(prefix, lambda raw: strings.base64_text(inflated(raw, limit))))
 
 
 def _varchar(facts: ColumnFacts) -> Described:
     max_bytes = int.from_bytes(facts.metadata, "little")
     prefix = 1 if max_bytes < 256 else 2
-    if facts.collation == BINARY_COLLATION:
+    if facts.charset == BINARY and facts.kind == "vector":  # MariaDB's, from 11.7
+        column = Column(facts.name, "vector", length=max_bytes // 4, nullable=facts.nullable)
+        return Readable(column, spatial.vector(prefix))
+    if facts.charset == BINARY:
         column = Column(facts.name, "varbinary", length=max_bytes, nullable=facts.nullable)
         return Readable(column, strings.base64(prefix))
     return _text(facts, "varchar", prefix, max_bytes)
@@ -159,7 +187,10 @@ def _varchar(facts: ColumnFacts) -> Described:
 def _char(facts: ColumnFacts) -> Described:
     max_bytes = _char_bytes(facts.metadata)
     prefix = 1 if max_bytes < 256 else 2
-    if facts.collation == BINARY_COLLATION:
+    if facts.charset == BINARY and facts.kind is not None and mariadb_types.LENGTHS.get(facts.kind) == max_bytes:
+        column = Column(facts.name, facts.kind, nullable=facts.nullable)
+        return Readable(column, mariadb_types.fixed(facts.kind, prefix))
+    if facts.charset == BINARY:
         column = Column(facts.name, "binary", length=max_bytes, nullable=facts.nullable)
         return Readable(column, strings.padded_base64(prefix, max_bytes))
     return _text(facts, "char", prefix, max_bytes)
@@ -173,36 +204,47 @@ def _char_bytes(metadata: bytes) -> int:
     return ((kind & 0x30) ^ 0x30) << 4 | low
 
 
-def _text(facts: ColumnFacts, name: str, prefix: int, max_bytes: int | None) -> Described:
-    collation, charset = _charset(facts)
-    length = None if max_bytes is None else max_bytes // BYTES_PER_CHARACTER.get(charset, 1)
-    column = Column(facts.name, name, length=length, charset=charset, collation=collation, nullable=facts.nullable)
-    decode = text_decoder(charset)
+def _text(
+    facts: ColumnFacts,
+    name: str,
+    prefix: int,
+    max_bytes: int | None,
+    through: Callable[[TextDecoder], TextDecoder] = lambda decode: decode,
+) -> Described:
+    """`through` makes the decoder of what is stored from the one of the text."""
+    length = None if max_bytes is None else max_bytes // BYTES_PER_CHARACTER.get(facts.charset or "", 1)
+    column = _with_charset(facts, name, length=length)
+    decode = text_decoder(facts.charset or "")
     if decode is None:
-        return Unreadable(column, f"is text in charset {charset}, which is not read yet")
-    return Readable(column, strings.text(prefix, decode))
+        return Unreadable(column, f"is text {_in_charset(facts)}, which is not read yet")
+    return Readable(column, strings.text(prefix, through(decode)))
 
 
-def _charset(facts: ColumnFacts) -> tuple[str, str]:
-    """(collation, charset) by name."""
-    if facts.collation not in COLLATIONS:
-        raise ValueError(f"collation {facts.collation} is not one of MySQL 9.7 or MariaDB 10.11")
-    collation = COLLATIONS[facts.collation]
-    return collation, charset_of(collation)
+def _with_charset(facts: ColumnFacts, name: str, *, length: int | None = None, members: tuple[str, ...] = ()) -> Column:
+    return Column(
+        facts.name,
+        name,
+        length=length,
+        charset=facts.charset,
+        collation=facts.collation,
+        members=members,
+        nullable=facts.nullable,
+    )
+
+
+def _in_charset(facts: ColumnFacts) -> str:
+    return f"in charset {facts.charset}" if facts.charset else f"with {facts.collation}"
 
 
 def _chosen(name: str, reader: Callable[[int, tuple[str, ...]], Reader]) -> Callable[[ColumnFacts], Described]:
     def describe_chosen(facts: ColumnFacts) -> Described:
-        collation, charset = _charset(facts)
-        decode = text_decoder(charset)
-        column = Column(facts.name, name, charset=charset, collation=collation, nullable=facts.nullable)
+        decode = text_decoder(facts.charset or "")
         if decode is None:
-            return Unreadable(column, f"has its members in charset {charset}, which is not read yet")
-        members = tuple(decode(member) for member in facts.members)
-        column = Column(
-            facts.name, name, charset=charset, collation=collation, members=members, nullable=facts.nullable
-        )
-        return Readable(column, reader(facts.metadata[1], members))
+            return Unreadable(
+                _with_charset(facts, name), f"has its members {_in_charset(facts)}, which is not read yet"
+            )
+        members = tuple(member if isinstance(member, str) else decode(member) for member in facts.members)
+        return Readable(_with_charset(facts, name, members=members), reader(facts.metadata[1], members))
 
     return describe_chosen
 
@@ -227,9 +269,9 @@ _DESCRIBERS: dict[int, Callable[[ColumnFacts], Described]] = {
     17: _temporal("timestamp", temporal.timestamp2),
     18: _temporal("datetime", temporal.datetime2),
     19: _temporal("time", temporal.time2),
-    140: _unreadable("longblob", "is COMPRESSED, which is not read yet"),
-    141: _unreadable("varbinary", "is COMPRESSED, which is not read yet"),
-    242: _unreadable("vector", "has type vector, which is not read yet"),
+    140: _compressed_blob,
+    141: _compressed_varchar,
+    VECTOR: _vector,
     245: _json,
     246: _decimal,
     ENUM: _chosen("enum", strings.enum),
@@ -237,5 +279,5 @@ _DESCRIBERS: dict[int, Callable[[ColumnFacts], Described]] = {
     252: _blob,
     253: _varchar,
     STRING: _char,
-    255: _unreadable("geometry", "has type geometry, which is not read yet"),
+    GEOMETRY: _geometry,
 }

@@ -11,12 +11,14 @@ from base64 import b64encode
 from typing import Any
 
 from cdc.binlog.decoder.numeric import DecimalFormat
-from cdc.binlog.decoder.plan import Reader
 from cdc.binlog.decoder.temporal import datetime_text, time_text
 from cdc.model.change import Value
 
 Node = str | list["Node"] | dict[str, "Node"]
 """A JSON value; a `str` is the text of a scalar, the quotes of a string included."""
+
+PREFIX_BYTES = 4
+"""Of the length before each document in a row."""
 
 MAX_DEPTH = 100  # JSON_DOCUMENT_MAX_DEPTH of the server
 _LITERALS = ("null", "true", "false")
@@ -38,15 +40,11 @@ _FLOAT64 = struct.Struct("<d")
 _DATE, _TIME, _DATETIMES, _DECIMAL = 10, 11, (7, 12), 246
 
 
-def json_column(prefix: int) -> Reader:
-    """A JSON column: its length in `prefix` bytes, then the document."""
-
-    def read(data: bytes, start: int) -> tuple[Value, int]:
-        start += prefix
-        end = start + int.from_bytes(data[start - prefix : start], "little")
-        return json_text(data[start:end]), end
-
-    return read
+def json_column(data: bytes, start: int) -> tuple[Value, int]:
+    """A value of a JSON column: its length, then the document."""
+    start += PREFIX_BYTES
+    end = start + int.from_bytes(data[start - PREFIX_BYTES : start], "little")
+    return json_text(data[start:end]), end
 
 
 def json_text(document: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The optional metadata of a table map event: names, signs, charsets, members, keys.
+"""The optional metadata of a table map event: names, signs, charsets, members, keys, kinds of geometry, dimensions.
 
 https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Table__map__event.html, "Optional_metadata_field_type";
 MariaDB from 10.5 writes the fields 1 to 11 alike.
@@ -10,37 +10,61 @@ from dataclasses import dataclass, field
 from cdc.binlog.decoder.cursor import Cursor, damaged
 from cdc.model.errors import NotUnderstood
 
+GEOMETRY_KINDS = (
+    *("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"),
+    "geometrycollection",
+)
+"""By the numbers of `Field::geometry_type`, as the GEOMETRY_TYPE field has them."""
+
 
 @dataclass(slots=True)
 class Collations:
-    """Collation ids of the columns of one kind, in column order: one for each, or a default and the exceptions by index."""
+    """Collation ids of the columns of one kind, in column order: one for each, or a default and the exceptions by index.
+    False in a test where the event says nothing of them."""
 
     default: int | None = None
     by_index: dict[int, int] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return self.default is not None or bool(self.by_index)
+
     def of(self, index: int) -> int | None:
         return self.by_index.get(index, self.default)
+
+    def first(self, count: int) -> list[int | None]:
+        return [self.of(index) for index in range(count)]
+
+    def fits(self, count: int) -> bool:
+        """Whether these can be the collations of exactly `count` columns."""
+        if self.default is None:
+            return len(self.by_index) == count
+        return all(index < count for index in self.by_index)
 
 
 @dataclass(slots=True)
 class OptionalMetadata:
     """Each field as it stands in the event; lists are in the order of the columns they apply to.
 
-    `key`: column indexes in key order. `prefix_key`: those of which only a prefix is in the key.
+    None, and falsehood, is a field that is not there. `key`: column indexes in key order. `prefix_key`: those of which only
+    a prefix is in the key.
     """
 
     names: list[str] | None = None
-    unsigned_bits: bytes = b""
+    unsigned_bits: bytes | None = None
     text: Collations = field(default_factory=Collations)
     members: Collations = field(default_factory=Collations)
     enum_members: list[list[bytes]] = field(default_factory=list)
     set_members: list[list[bytes]] = field(default_factory=list)
     key: list[int] = field(default_factory=list)
     prefix_key: list[int] = field(default_factory=list)
+    geometry_kinds: list[int] = field(default_factory=list)
+    dimensions: list[int] = field(default_factory=list)
+    has_visibility: bool = False
 
     def is_unsigned(self, index: int) -> bool:
         """Of the `index`-th numeric column; the most significant bit of the first byte is the first column's."""
-        return index // 8 < len(self.unsigned_bits) and bool(self.unsigned_bits[index // 8] & (0x80 >> index % 8))
+        bits = self.unsigned_bits or b""
+        return index // 8 < len(bits) and bool(bits[index // 8] & (0x80 >> index % 8))
 
 
 def _signedness(metadata: OptionalMetadata, cursor: Cursor) -> None:
@@ -84,8 +108,17 @@ def _key_with_prefix(metadata: OptionalMetadata, cursor: Cursor) -> None:
             metadata.prefix_key.append(index)
 
 
-def _ignored(metadata: OptionalMetadata, cursor: Cursor) -> None:
-    """Of no use to us: the geometry's kind, a column's visibility (hidden columns are columns), a vector's dimension."""
+def _geometry_kinds(metadata: OptionalMetadata, cursor: Cursor) -> None:
+    metadata.geometry_kinds = cursor.packed_list()
+
+
+def _visibility(metadata: OptionalMetadata, cursor: Cursor) -> None:
+    """Of no use in itself: hidden columns are columns."""
+    metadata.has_visibility = True
+
+
+def _dimensions(metadata: OptionalMetadata, cursor: Cursor) -> None:
+    metadata.dimensions = cursor.packed_list()
 
 
 _FIELDS: dict[int, Callable[[OptionalMetadata, Cursor], None]] = {
@@ -95,13 +128,13 @@ _FIELDS: dict[int, Callable[[OptionalMetadata, Cursor], None]] = {
     4: _column_names,
     5: lambda metadata, cursor: _member_lists(metadata.set_members, cursor),
     6: lambda metadata, cursor: _member_lists(metadata.enum_members, cursor),
-    7: _ignored,
+    7: _geometry_kinds,
     8: _simple_key,
     9: _key_with_prefix,
     10: lambda metadata, cursor: _default_charset(metadata.members, cursor),
     11: lambda metadata, cursor: _column_charset(metadata.members, cursor),
-    12: _ignored,
-    13: _ignored,
+    12: _visibility,
+    13: _dimensions,
 }
 
 

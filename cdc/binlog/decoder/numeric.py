@@ -33,15 +33,20 @@ def _integer24(unsigned: bool) -> Reader:
 
 
 def float32(data: bytes, start: int) -> tuple[Value, int]:
+    """In a FLOAT column."""
+    return shortest_float32(data[start : start + 4]), start + 4
+
+
+def shortest_float32(raw: bytes) -> float:
     """The decimal with the fewest digits, from 6 up, that reads back as the same float32: 0.1, not 0.10000000149011612."""
-    raw = data[start : start + 4]
     (value,) = _unpack_float32(raw)
-    _must_be_finite(value)
+    if not math.isfinite(value):
+        raise _not_a_number()
     for digits in (6, 7, 8):
         shorter = float(f"{value:.{digits}g}")
         if _pack_float32(shorter) == raw:
-            return shorter, start + 4
-    return float(f"{value:.9g}"), start + 4
+            return shorter
+    return float(f"{value:.9g}")
 
 
 _float32 = struct.Struct("<f")
@@ -51,16 +56,16 @@ _unpack_float32 = _float32.unpack
 
 def float64(data: bytes, start: int) -> tuple[Value, int]:
     (value,) = _unpack_float64(data, start)
-    _must_be_finite(value)
+    if not math.isfinite(value):
+        raise _not_a_number()
     return value, start + 8
 
 
 _unpack_float64 = struct.Struct("<d").unpack_from
 
 
-def _must_be_finite(value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError("neither the server nor JSON has such a number")
+def _not_a_number() -> ValueError:
+    return ValueError("neither the server nor JSON has such a number")
 
 
 def bit(bits: int) -> Reader:

@@ -15,9 +15,11 @@ struct.error or ValueError, which the caller turns into errors with table and co
 class Plan(NamedTuple):
     """`readers` in column order. `never_null`: a bit for each NOT NULL column, as in a row's bitmap of NULLs.
 
-    `refusal`: why rows of this table cannot be read; readers are then not called.
+    `refusal`: why rows of this table cannot be read; readers are then not called. `only_mariadb`: the charsets are
+    taken for what MariaDB would mean by them, so rows events that it does not write (version 2) cannot be read.
     """
 
     readers: tuple[Reader, ...]
     never_null: int
     refusal: str | None
+    only_mariadb: bool = False

@@ -34,7 +34,7 @@ def hasher(salt: bytes) -> Hasher:
     return masked
 
 
-def _masked_column(column: Column) -> Column:
+def masked_column(column: Column) -> Column:
     return Column(column.name, "char", length=64, charset="ascii", collation="ascii_bin", nullable=column.nullable)
 
 
@@ -43,8 +43,8 @@ class Projection:
 
     `exclude` and `mask` are patterns for `db.table.column` (`*`, `?`). `defaults`: by column, what an inserted row has in it
     whose image lacks the column, as a change event shows it; a column that is not in it has none that could be known.
-    Raises TableRefused for a table without primary key, and for an excluded key column. `schema` is what is published
-    downstream.
+    `unlogged`: columns that an image may lack though they changed (MariaDB's virtual generated ones). Raises TableRefused for a
+    table without primary key, and for an excluded key column. `schema` is what is published downstream.
     """
 
     def __init__(
@@ -54,12 +54,13 @@ class Projection:
         mask: Iterable[str],
         salt: bytes,
         defaults: Mapping[str, Value] | None = None,
+        unlogged: Iterable[str] = (),
     ) -> None:
         _require_key(schema)
         exclude, mask = tuple(exclude), tuple(mask)
         kept = [n for n, column in enumerate(schema.columns) if not matches(exclude, f"{schema.name}.{column.name}")]
         masked = {n for n in kept if matches(mask, f"{schema.name}.{schema.columns[n].name}")}
-        columns = [_masked_column(schema.columns[n]) if n in masked else schema.columns[n] for n in kept]
+        columns = [masked_column(schema.columns[n]) if n in masked else schema.columns[n] for n in kept]
         names = tuple(column.name for column in columns)
         _require_key_columns(schema, names)
         self.schema = replace(schema, columns=tuple(columns))
@@ -69,6 +70,7 @@ class Projection:
         self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
         self._hash = hasher(salt)
         self._defaults = dict(defaults or {})
+        self._unlogged = tuple(name for name in unlogged if name in names)
         changes_nothing = len(kept) == len(schema.columns) and not masked
         self._row = self._whole if changes_nothing else self._projected
 
@@ -103,15 +105,18 @@ class Projection:
             yield Draft(op, db, table, schema, self._told_key(before), before, None)
         elif old is None:
             after = self._told(self._with_defaults(new))
-            self._require_whole(after, "an inserted row has columns whose values the binlog does not hold")
+            self._require(self._names, after, "an inserted row has columns whose values the binlog does not hold")
             yield Draft(op, db, table, schema, self._key_of(after), None, after)
         else:
             after = self._told(tuple([had if has is ABSENT else has for had, has in zip(old, new, strict=True)]))
+            self._require(
+                self._unlogged, after, "a row may have changed in generated columns that the binlog does not hold"
+            )
             key, new_key = self._told_key(before), self._told_key(after)
             if key == new_key:
                 yield Draft(op, db, table, schema, key, before, after)
                 return
-            self._require_whole(after, "a row changed its key, and the binlog does not hold all of its columns")
+            self._require(self._names, after, "a row changed its key, and the binlog does not hold all of its columns")
             yield Draft("d", db, table, schema, key, before, None)
             yield Draft("c", db, table, schema, new_key, None, after)
 
@@ -133,13 +138,11 @@ class Projection:
 
     def _told_key(self, row: Row | None) -> Row:
         assert row is not None  # noqa: S101 - every operation has one image at least
-        missing = [name for name in self.schema.key if name not in row]
-        if missing:
-            raise self._not_told("a row's image lacks columns of its key", missing)
+        self._require(self.schema.key, row, "a row's image lacks columns of its key")
         return self._key_of(row)
 
-    def _require_whole(self, row: Row, what: str) -> None:
-        missing = [name for name in self._names if name not in row]
+    def _require(self, names: Sequence[str], row: Row, what: str) -> None:
+        missing = [name for name in names if name not in row]
         if missing:
             raise self._not_told(what, missing)
 

@@ -36,6 +36,11 @@ class PythonDecoder:
                 f"table {table.schema.name}: {table.plan.refusal}",
                 hint="exclude the table from `tables`, or store the column as one of the types in docs/types.md",
             )
+        if table.plan.only_mariadb and event_type >= _FIRST_VERSION_2:
+            raise NotUnderstood(
+                f"table {table.schema.name}: a geometry column leaves open which charset belongs to which of its text columns",
+                hint="upgrade MySQL to 8.0.23 or newer, whose binlog says so, or exclude the table from `tables`",
+            )
         data = bytes(body)
         start, present = _read_header(event_type, data, table)
         if present is None:

@@ -26,13 +26,17 @@ def text(prefix: int, decode: TextDecoder) -> Reader:
     return read
 
 
+def base64_text(raw: bytes) -> str:
+    return b64encode(raw).decode("ascii")
+
+
 def base64(prefix: int) -> Reader:
     """VARBINARY and BLOB."""
 
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix
         end = start + int.from_bytes(data[start - prefix : start], "little")
-        return b64encode(data[start:end]).decode("ascii"), end
+        return base64_text(data[start:end]), end
 
     return read
 
@@ -43,7 +47,7 @@ def padded_base64(prefix: int, length: int) -> Reader:
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix
         end = start + int.from_bytes(data[start - prefix : start], "little")
-        return b64encode(data[start:end].ljust(length, b"\0")).decode("ascii"), end
+        return base64_text(data[start:end].ljust(length, b"\0")), end
 
     return read
 

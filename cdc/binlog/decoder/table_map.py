@@ -1,18 +1,10 @@
-"""A table map event's body to a TableMap."""
+"""A table map event's body, and what the schema history knows of the table, to a TableMap."""
 
 from cdc.binlog.decoder import metadata
-from cdc.binlog.decoder.columns import (
-    ENUM,
-    METADATA_BYTES,
-    NUMERIC_CODES,
-    SET,
-    TEXT_CODES,
-    ColumnFacts,
-    Readable,
-    describe,
-    real_code,
-)
+from cdc.binlog.decoder.columns import METADATA_BYTES, Described, Readable, describe, real_code
 from cdc.binlog.decoder.cursor import Cursor, damaged
+from cdc.binlog.decoder.facts import FactsOf, Layout, text_collations
+from cdc.binlog.decoder.history import require_agreement
 from cdc.binlog.decoder.metadata import OptionalMetadata
 from cdc.binlog.decoder.plan import Plan
 from cdc.binlog.decoder.port import TableMap
@@ -28,30 +20,57 @@ def read_table_map(body: bytes | memoryview, known: TableSchema | None = None) -
     db, table = cursor.name(), cursor.name()
     name = f"{db}.{table}"
     cursor.what = f"table map event of {name}"
+    layout = _layout(cursor, name)
+    optional = metadata.read(cursor, name)
+    _require_names(name, layout, optional, known)
+    texts = text_collations(layout, optional, known)
+    facts = FactsOf(layout, optional, texts, known, name).columns()
+    described = [describe(each) for each in facts]
+    if optional.names is None and known is not None:
+        require_agreement(name, facts, described, known)
+    names = [each.name for each in facts]
+    key = known.key if optional.names is None and known is not None else _key(name, optional, names)
+    return TableMap(
+        table_id=table_id,
+        db=db,
+        table=table,
+        schema=TableSchema(db, table, tuple(each.column for each in described), key),
+        prefix_key=frozenset(names[index] for index in optional.prefix_key),
+        plan=_plan(described, layout, texts.only_mariadb),
+    )
+
+
+def _layout(cursor: Cursor, name: str) -> Layout:
     codes = cursor.take(cursor.packed())
     if not codes:
         raise damaged(f"table map event of {name}: a table without columns")
     metadatas = _column_metadata(cursor.sub(cursor.packed(), f"table map event of {name}"), codes, name)
     nullable = cursor.take((len(codes) + 7) // 8)
-    optional = metadata.read(cursor, name)
-    if optional.names is None:
+    return Layout([real_code(code, each) for code, each in zip(codes, metadatas, strict=True)], metadatas, nullable)
+
+
+def _require_names(name: str, layout: Layout, optional: OptionalMetadata, known: TableSchema | None) -> None:
+    if optional.names is not None:
+        if len(optional.names) != len(layout.codes):
+            raise damaged(f"table map event of {name}: {len(layout.codes)} columns with {len(optional.names)} names")
+    elif known is None:
         raise NotUnderstood(
             f"table {name}: the binlog holds no column names here, so it was written without binlog_row_metadata=FULL",
             hint="SET GLOBAL binlog_row_metadata=FULL at the source, then start reading at a position behind that",
         )
-    if len(optional.names) != len(codes):
-        raise damaged(f"table map event of {name}: {len(codes)} columns with {len(optional.names)} names")
-    columns = _facts(name, codes, metadatas, nullable, optional)
-    described = [describe(facts) for facts in columns]
-    readers = tuple(each.reader for each in described if isinstance(each, Readable))
+    elif len(known.columns) != len(layout.codes):
+        raise NotUnderstood(
+            f"table {name}: the binlog has {len(layout.codes)} columns here, the schema history {len(known.columns)}",
+            hint="SET GLOBAL binlog_row_metadata=FULL at the source, then start reading at a position behind that",
+        )
+
+
+def _plan(described: list[Described], layout: Layout, only_mariadb: bool) -> Plan:
     refusals = (f"column {each.column.name} {each.reason}" for each in described if not isinstance(each, Readable))
-    return TableMap(
-        table_id=table_id,
-        db=db,
-        table=table,
-        schema=TableSchema(db, table, tuple(each.column for each in described), _key(name, optional, optional.names)),
-        prefix_key=frozenset(optional.names[index] for index in optional.prefix_key),
-        plan=Plan(readers, _never_null(columns), next(refusals, None)),
+    refusal = next(refusals, None)
+    never_null = sum(1 << index for index in range(len(described)) if not layout.nullable[index // 8] >> index % 8 & 1)
+    return Plan(
+        tuple(each.reader for each in described if isinstance(each, Readable)), never_null, refusal, only_mariadb
     )
 
 
@@ -67,39 +86,6 @@ def _column_metadata(cursor: Cursor, codes: bytes, name: str) -> list[bytes]:
     if cursor.remaining:
         raise damaged(f"table map event of {name}: {cursor.remaining} bytes behind the columns' metadata")
     return metadatas
-
-
-def _facts(
-    name: str, codes: bytes, metadatas: list[bytes], nullable: bytes, optional: OptionalMetadata
-) -> list[ColumnFacts]:
-    """Hands out the optional metadata, which is kept by kind, to the columns of each kind in their order."""
-    names = optional.names or []
-    numbers = texts = choices = 0
-    members = {ENUM: iter(optional.enum_members), SET: iter(optional.set_members)}
-    columns = []
-    for index, raw_code in enumerate(codes):
-        code = real_code(raw_code, metadatas[index])
-        unsigned, collation = False, None
-        own_members: list[bytes] = []
-        if code in NUMERIC_CODES:
-            unsigned = optional.is_unsigned(numbers)
-            numbers += 1
-        elif code in members:
-            collation = optional.members.of(choices)
-            choices += 1
-            own_members = next(members[code], [])
-            if not own_members:
-                raise damaged(f"table map event of {name}: column {names[index]} is an enumeration without members")
-        elif code in TEXT_CODES:
-            collation = optional.text.of(texts)
-            texts += 1
-        null = bool(nullable[index // 8] >> index % 8 & 1)
-        columns.append(ColumnFacts(names[index], code, metadatas[index], null, unsigned, collation, tuple(own_members)))
-    return columns
-
-
-def _never_null(columns: list[ColumnFacts]) -> int:
-    return sum(1 << index for index, facts in enumerate(columns) if not facts.nullable)
 
 
 def _key(name: str, optional: OptionalMetadata, names: list[str]) -> tuple[str, ...]:

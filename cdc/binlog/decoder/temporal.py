@@ -66,6 +66,11 @@ def datetime2(scale: int) -> Reader:
     return read
 
 
+def timestamp_text(seconds: int, *, is_zero: bool) -> str:
+    """`YYYY-MM-DDTHH:MM:SS` in UTC."""
+    return "0000-00-00T00:00:00" if is_zero else (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
 def timestamp2(scale: int) -> Reader:
     """Seconds since 1970 in four bytes, big-endian, without sign (MariaDB from 11.5 uses all 32 bits); then the fraction."""
     length = 4 + fraction_bytes(scale)
@@ -76,8 +81,7 @@ def timestamp2(scale: int) -> Reader:
         seconds = int.from_bytes(data[start : start + 4], "big")
         stored = int.from_bytes(data[start + 4 : end], "big")
         is_zero = not seconds and not stored  # half a second past 1970 is a time at MariaDB
-        whole = "0000-00-00T00:00:00" if is_zero else (_EPOCH + timedelta(seconds=seconds)).isoformat()
-        return whole + fraction(stored) + "Z", end
+        return timestamp_text(seconds, is_zero=is_zero) + fraction(stored) + "Z", end
 
     return read
 

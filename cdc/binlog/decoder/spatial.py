@@ -1,0 +1,44 @@
+"""Readers of geometries and vectors.
+
+Geometry: four bytes of SRID, little-endian, then WKB; MariaDB's is the same (the manual, "Internal Geometry Storage Format",
+https://dev.mysql.com/doc/refman/9.7/en/gis-data-formats.html).
+Vector: 32-bit floats, little-endian (https://dev.mysql.com/doc/refman/9.7/en/vector.html).
+"""
+
+from base64 import b64encode
+
+from cdc.binlog.decoder.numeric import shortest_float32
+from cdc.binlog.decoder.plan import Reader
+from cdc.model.change import Value
+
+_SRID_BYTES = 4
+_SMALLEST_WKB = 9  # byte order, type, and a count: an empty collection
+_FLOAT_BYTES = 4
+
+
+def geometry(prefix: int) -> Reader:
+    """`{"srid": 4326, "wkb": base64}`: the WKB as it is stored, longitude before latitude in every system."""
+
+    def read(data: bytes, start: int) -> tuple[Value, int]:
+        start += prefix
+        end = start + int.from_bytes(data[start - prefix : start], "little")
+        wkb = start + _SRID_BYTES
+        if end - wkb < _SMALLEST_WKB:
+            raise ValueError("a geometry is too short")
+        srid = int.from_bytes(data[start:wkb], "little")
+        return {"srid": srid, "wkb": b64encode(data[wkb:end]).decode("ascii")}, end
+
+    return read
+
+
+def vector(prefix: int) -> Reader:
+    """A list of numbers, each with the fewest digits that name its 32 bits, as in a FLOAT column."""
+
+    def read(data: bytes, start: int) -> tuple[Value, int]:
+        start += prefix
+        end = start + int.from_bytes(data[start - prefix : start], "little")
+        if (end - start) % _FLOAT_BYTES or end > len(data):
+            raise ValueError("a vector is cut short")
+        return [shortest_float32(data[place : place + _FLOAT_BYTES]) for place in range(start, end, _FLOAT_BYTES)], end
+
+    return read
