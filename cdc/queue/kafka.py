@@ -4,6 +4,7 @@ docs/decisions/0004-queues.md has the reasons.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -11,6 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.kafka_checkpoint import stored_in
 from cdc.queue.kafka_client import ANSWER_SECONDS, Ear, explained, meaning, settings
 from cdc.queue.kafka_log import READER, TUNABLE, KeyedLog
@@ -46,11 +48,20 @@ class KafkaQueue:
         return stored_in(self._checkpoints.latest()).checkpoint
 
     def schema(self, fingerprint: str) -> TableSchema | None:
-        # A fingerprint names its content: what was found once stays true.
-        if fingerprint not in self._known_schemas:
+        # A fingerprint names its content: what was found once stays true. A Kafka transaction's end reaches each partition in
+        # its own time: an event may be there before the schema that was sent with it.
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while fingerprint not in self._known_schemas:
             for key, value in self._schemas.latest().items():
-                self._known_schemas[key.decode()] = TableSchema.from_json(value)
+                if b"/" not in key:
+                    self._known_schemas[key.decode()] = TableSchema.from_json(value)
+            if not self._schemas.pending or time.monotonic() > deadline:
+                break
         return self._known_schemas.get(fingerprint)
+
+    def versions(self) -> Sequence[TableVersion]:
+        # A version's name has a slash, a schema's has none.
+        return [TableVersion.from_json(value) for key, value in self._schemas.latest().items() if b"/" in key]
 
     def backlog(self, lane: str, after: str) -> int | None:
         """Counts the ends of Kafka transactions too."""

@@ -26,7 +26,8 @@ TUNABLE: Final = {"allow.auto.create.topics": False, "check.crcs": True}
 class KeyedLog:
     """Thread-safe; each `latest` reads on from where the one before ended. A topic that does not exist is empty.
 
-    Whether the broker has compacted the topic makes no difference but to the time it takes.
+    Whether the broker has compacted the topic makes no difference but to the time it takes. `pending`: the last reading ended
+    before records of a Kafka transaction that is not over; it may be one whose producer was told that it is committed.
     """
 
     def __init__(self, config: ConnectorConfig, topic: str) -> None:
@@ -37,6 +38,7 @@ class KeyedLog:
         self._consumer: Consumer | None = None
         self._values: dict[bytes, bytes] = {}
         self._next = 0
+        self.pending = False
 
     def latest(self) -> Mapping[bytes, bytes]:
         """The values by key, as of now. Raises QueueUnavailable and QueueRefused."""
@@ -93,6 +95,8 @@ class KeyedLog:
                     yield record
                     deadline = time.monotonic() + ANSWER_SECONDS
                 elif error.code() == KafkaError._PARTITION_EOF:
+                    _, high = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), cached=True)
+                    self.pending = (record.offset() or 0) < high
                     return
                 else:
                     raise explained(self._config, error, self._ear, what=self._what)

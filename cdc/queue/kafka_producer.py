@@ -10,6 +10,7 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import check_sizes
 from cdc.queue.kafka_outbox import Batch
 from cdc.queue.kafka_run import KafkaRun
@@ -51,12 +52,18 @@ class KafkaProducer(KafkaRun):
         size = sum(batch.size_bytes for batch, _ in self._unconfirmed)
         return messages < UNCONFIRMED_MESSAGES and size < UNCONFIRMED_BYTES
 
-    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+    def publish(
+        self,
+        messages: Sequence[Message],
+        checkpoint: Checkpoint,
+        schemas: Sequence[TableSchema] = (),
+        versions: Sequence[TableVersion] = (),
+    ) -> None:
         with self._guard:
             check_sizes(messages, self._config.queue.max_message_bytes)
-            if schemas:
+            if schemas or versions:
                 described = self._out.batch()
-                self._send_schemas(described, schemas)
+                self._send_schemas(described, schemas, versions)
                 self._out.until_confirmed(described)
             batch = self._out.batch()
             self._unconfirmed.append((batch, checkpoint))

@@ -7,6 +7,7 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import Guard, fenced
 from cdc.queue.kafka_checkpoint import key_of, load
 from cdc.queue.kafka_outbox import Batch, Outbox
@@ -57,10 +58,12 @@ class KafkaRun:
         self._places[lane] = place
         return place
 
-    def _send_schemas(self, batch: Batch, schemas: Sequence[TableSchema]) -> None:
+    def _send_schemas(self, batch: Batch, schemas: Sequence[TableSchema], versions: Sequence[TableVersion]) -> None:
         topic = schemas_topic(self._config)
         for schema in schemas:
             self._out.send(batch, topic, 0, schema.fingerprint().encode(), schema.to_json())
+        for version in versions:
+            self._out.send(batch, topic, 0, version.name.encode(), version.to_json())
 
     def _send_checkpoint(self, batch: Batch, checkpoint: Checkpoint) -> None:
         self._out.send(batch, checkpoint_topic(self._config), 0, key_of(self._token), checkpoint.to_json())

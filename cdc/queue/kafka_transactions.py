@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import check_sizes
 from cdc.queue.kafka_client import CONFIRM_SECONDS
 from cdc.queue.kafka_run import KafkaRun
@@ -35,13 +36,19 @@ class TransactionalProducer(KafkaRun):
             self._out.poll(0)
             return True
 
-    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+    def publish(
+        self,
+        messages: Sequence[Message],
+        checkpoint: Checkpoint,
+        schemas: Sequence[TableSchema] = (),
+        versions: Sequence[TableVersion] = (),
+    ) -> None:
         with self._guard:
             check_sizes(messages, self._config.queue.max_message_bytes)
             driver = self._out.driver
             batch = self._out.batch()
             self._call(driver.begin_transaction)
-            self._send_schemas(batch, schemas)
+            self._send_schemas(batch, schemas, versions)
             self._send_messages(batch, messages)
             self._send_checkpoint(batch, checkpoint)
             self._remove_older(batch)

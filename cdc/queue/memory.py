@@ -14,6 +14,7 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import Guard, check_sizes, fenced, lost
 from cdc.queue.entry_id import BEGINNING, EntryId, check_follows, check_not_trimmed
 from cdc.queue.layout import known_lanes
@@ -45,6 +46,7 @@ class _Store:
     token: int = 0
     checkpoint: Checkpoint | None = None
     schemas: dict[str, TableSchema] = field(default_factory=dict)
+    versions: dict[str, TableVersion] = field(default_factory=dict)
     lanes: dict[str, _Lane] = field(default_factory=dict)
 
     def lane(self, name: str) -> _Lane:
@@ -61,6 +63,7 @@ def forget(connector: str) -> None:
     with store.changed:
         store.token, store.checkpoint = 0, None
         store.schemas.clear()
+        store.versions.clear()
         store.lanes.clear()
         store.changed.notify_all()
 
@@ -96,11 +99,18 @@ class MemoryProducer:
         self._check_token()
         return all(len(lane.entries) < self._max_backlog for lane in self._store.lanes.values())
 
-    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+    def publish(
+        self,
+        messages: Sequence[Message],
+        checkpoint: Checkpoint,
+        schemas: Sequence[TableSchema] = (),
+        versions: Sequence[TableVersion] = (),
+    ) -> None:
         with self._guard, self._store.changed:
             check_sizes(messages, self._max_message_bytes)
             self._check_token()
             self._store.schemas.update((schema.fingerprint(), schema) for schema in schemas)
+            self._store.versions.update((version.name, version) for version in versions)
             for message in messages:
                 number = self._sent[message.lane] = self._sent.get(message.lane, 0) + 1
                 entry = _Entry(EntryId(self._token, number), message.key, message.value)
@@ -212,6 +222,10 @@ class MemoryQueue:
     def schema(self, fingerprint: str) -> TableSchema | None:
         with self._store.changed:
             return self._store.schemas.get(fingerprint)
+
+    def versions(self) -> Sequence[TableVersion]:
+        with self._store.changed:
+            return list(self._store.versions.values())
 
     def backlog(self, lane: str, after: str) -> int | None:
         place = EntryId.parse(lane, after)

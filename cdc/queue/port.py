@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 
 
 class Received(NamedTuple):
@@ -42,8 +43,14 @@ class Producer(Protocol):
         `midway`: the sinks wait for the rest of a transaction of which they have a part; they make no room before it is there,
         so only the store is waited for."""
 
-    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
-        """Sends schemas, then messages in their order, then moves the checkpoint.
+    def publish(
+        self,
+        messages: Sequence[Message],
+        checkpoint: Checkpoint,
+        schemas: Sequence[TableSchema] = (),
+        versions: Sequence[TableVersion] = (),
+    ) -> None:
+        """Sends schemas and versions, then messages in their order, then moves the checkpoint.
 
         The checkpoint is stored only after every message of this and all earlier calls is confirmed, atomically with them
         where the store can. May return before that, holding a bounded amount. Does not wait for sinks (see `ready`), and
@@ -109,6 +116,9 @@ class Queue(Protocol):
 
     def schema(self, fingerprint: str) -> TableSchema | None:
         """A published schema; consumers that start later find it here."""
+
+    def versions(self) -> Sequence[TableVersion]:
+        """The schema history: all that was ever published, in no order; the same name only once."""
 
     def backlog(self, lane: str, after: str) -> int | None:
         """How many messages lie in the lane after `after`; None where the queue cannot tell cheaply. For people and metrics."""

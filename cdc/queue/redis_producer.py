@@ -12,6 +12,7 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.errors import CdcError
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import Guard, check_sizes, fenced, lost
 from cdc.queue.redis_store import Part, RedisStore, Verdict
 
@@ -63,23 +64,31 @@ class RedisProducer:
                 pause = min(pause * 2, _POLL_SECONDS_MOST)
             return not self._full
 
-    def publish(self, messages: Sequence[Message], checkpoint: Checkpoint, schemas: Sequence[TableSchema] = ()) -> None:
+    def publish(
+        self,
+        messages: Sequence[Message],
+        checkpoint: Checkpoint,
+        schemas: Sequence[TableSchema] = (),
+        versions: Sequence[TableVersion] = (),
+    ) -> None:
         with self._guard:
             check_sizes(messages, self._max_message_bytes)
             *before, last = split(messages)
+            described = [(schema.fingerprint(), schema.to_json()) for schema in schemas]
+            described += [(version.name, version.to_json()) for version in versions]
             for part in before:
-                self._call(part, b"", schemas)
-                schemas = ()
-            self._call(last, checkpoint.to_json(), schemas)
+                self._call(part, b"", described)
+                described = []
+            self._call(last, checkpoint.to_json(), described)
             self._confirmed = checkpoint
 
-    def _call(self, messages: Sequence[Message], checkpoint: bytes, schemas: Sequence[TableSchema]) -> None:
+    def _call(self, messages: Sequence[Message], checkpoint: bytes, described: Sequence[tuple[str, bytes]]) -> None:
         first_numbers: dict[str, int] = {}
         for lane, _, _ in messages:
             number = self._sent.get(lane, 0) + 1
             first_numbers.setdefault(lane, number)
             self._sent[lane] = number
-        answer = self._store.publish(self._token, self._calls, Part(messages, first_numbers, checkpoint, schemas))
+        answer = self._store.publish(self._token, self._calls, Part(messages, first_numbers, checkpoint, described))
         if answer.status != "OK":
             raise self._refusal(answer, self._token)
         self._calls += 1

@@ -14,7 +14,6 @@ from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_re
 from cdc.model.change import Message
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueRefused, QueueUnavailable
-from cdc.model.schema import TableSchema
 from cdc.queue.entry_id import EntryId
 from cdc.queue.port import Received
 
@@ -36,12 +35,12 @@ class Verdict(NamedTuple):
 
 class Part(NamedTuple):
     """What one call of publish.lua takes. `first_numbers`: for every lane of `messages`, its first entry's number in the run.
-    `checkpoint`: b"" leaves it where it is."""
+    `checkpoint`: b"" leaves it where it is. `described`: schemas and table versions, name and JSON."""
 
     messages: Sequence[Message]
     first_numbers: Mapping[str, int]
     checkpoint: bytes
-    schemas: Sequence[TableSchema]
+    described: Sequence[tuple[str, bytes]]
 
 
 class Page(NamedTuple):
@@ -115,9 +114,9 @@ class RedisStore:
         """`call`: how many calls of this run went before. `rest`: the lanes' lengths in the order of `part.first_numbers`."""
         index = {lane: place for place, lane in enumerate(part.first_numbers, start=1)}
         keys = [self.key("epoch"), self.key("checkpoint"), self.key("schemas"), *map(self.stream, index)]
-        args: list[str | bytes | int] = [token, call, part.checkpoint, len(part.schemas)]
-        for schema in part.schemas:
-            args += (schema.fingerprint(), schema.to_json())
+        args: list[str | bytes | int] = [token, call, part.checkpoint, len(part.described)]
+        for name, described in part.described:
+            args += (name, described)
         args += part.first_numbers.values()
         for lane, key, value in part.messages:
             args += (index[lane], key or b"", value)
@@ -160,6 +159,10 @@ class RedisStore:
     def field(self, name: str, field: str) -> bytes | None:
         value: Any = self.run(lambda client: client.hget(self.key(name), field))
         return value if value is None else bytes(value)
+
+    def fields(self, name: str) -> Mapping[bytes, bytes]:
+        found: Any = self.run(lambda client: client.hgetall(self.key(name)))
+        return dict(found)
 
     def close(self) -> None:
         with self._opening:

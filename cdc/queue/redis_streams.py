@@ -14,6 +14,7 @@ from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import QueueRefused
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.queue.entry_id import EntryId
 from cdc.queue.layout import known_lanes
 from cdc.queue.redis_producer import RedisProducer
@@ -43,6 +44,10 @@ class RedisStreamsQueue:
     def checkpoint(self) -> Checkpoint | None:
         stored = self._store.get("checkpoint")
         return None if stored is None else Checkpoint.from_json(stored)
+
+    def versions(self) -> Sequence[TableVersion]:
+        # A version's name has a slash, a schema's has none.
+        return [TableVersion.from_json(value) for key, value in self._store.fields("schemas").items() if b"/" in key]
 
     def schema(self, fingerprint: str) -> TableSchema | None:
         stored = self._store.field("schemas", fingerprint)

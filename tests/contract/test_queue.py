@@ -9,6 +9,7 @@ import pytest
 from cdc.model.change import Message
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, Fenced, Gap, QueueRefused
+from cdc.model.table_version import TableVersion
 from cdc.queue.port import Producer, Queue
 from cdc.queue.registry import ADAPTERS, open_queue
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, take
@@ -323,6 +324,20 @@ def test_a_schema_is_there_before_the_message_that_needs_it(queue: Queue, produc
     assert queue.schema(ORDERS.fingerprint()) == ORDERS
     producer.flush()
     reader.close()
+
+
+def test_the_schema_history_is_found_whole_by_those_who_come_later(
+    queue: Queue, producer: Producer, open_again: Callable[[], Queue]
+) -> None:
+    assert list(queue.versions()) == []
+    first = TableVersion("server", 1, 157, "shop", "orders", ORDERS, {"status": "new"}, "utf8mb4_bin")
+    gone = TableVersion("server", 2, 900, "shop", "orders", None)
+    producer.publish((), checkpoint(1), (ORDERS,), (first,))
+    producer.publish((), checkpoint(1), (), (gone, first))
+    producer.flush()
+    for each in (queue, open_again()):
+        assert sorted(each.versions(), key=lambda version: version.file) == [first, gone]
+        assert each.schema(ORDERS.fingerprint()) == ORDERS
 
 
 def test_the_lanes_are_those_of_the_layout_and_of_the_checkpoint(queue: Queue, producer: Producer) -> None:

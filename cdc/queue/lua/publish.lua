@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  {name}:epoch       hash: token, call (see open.lua)
 -- KEYS[2]  {name}:checkpoint  string: JSON
--- KEYS[3]  {name}:schemas     hash: fingerprint -> JSON
+-- KEYS[3]  {name}:schemas     hash: a schema's fingerprint, or a table version's name -> JSON
 -- KEYS[4…] {name}:lane:<lane> streams, in the order in which ARGV numbers them from 1
 -- ARGV[1]  the reader's token
 -- ARGV[2]  how many publish calls this run has made before; another number stored means that Redis forgot some
