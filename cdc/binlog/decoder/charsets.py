@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Callable
 from functools import partial
 
+from cdc.binlog.decoder import eucjpms
 from cdc.binlog.decoder.charset_tables import TABLES
 
 TextDecoder = Callable[[bytes], str]
@@ -18,8 +19,7 @@ BYTES_PER_CHARACTER = {
 }
 """The most bytes that one character takes (SHOW CHARACTER SET, Maxlen); 1 where not listed."""
 
-# Compared with the servers' CONVERT(… USING utf8mb4), byte sequence by byte sequence. eucjpms is absent: Python's euc_jp
-# lacks its extension characters and disagrees about eight more.
+# Compared with the servers' CONVERT(… USING utf8mb4), byte sequence by byte sequence.
 _CODECS = {
     "ascii": "ascii",
     "cp1250": "cp1250",
@@ -89,6 +89,7 @@ _DECODERS: dict[str, TextDecoder] = {
     "sjis": partial(_with_backslash, "shift_jis"),
     "ujis": partial(_with_backslash, "euc_jp"),
     "big5": _big5,
+    "eucjpms": eucjpms.decode,
     "gb18030": _gb18030,
     **{charset: partial(_by_codec, codec) for charset, codec in _CODECS.items()},
     **{charset: partial(_by_table, table) for charset, table in TABLES.items()},

@@ -1,0 +1,69 @@
+"""eucjpms: Python's euc_jp with the characters of Windows. The rows are generated; a test holds all codes to the servers.
+
+SELECT CONVERT(CONVERT(x'ada1' USING eucjpms) USING utf8mb4), for each code of the rows AD, 8FF3 and 8FF4; MySQL 9.7 and MariaDB
+10.11 agree. U+FFFE stands for a code that the charset does not define.
+"""
+
+import re
+from functools import lru_cache
+
+_FIRST, _CELLS = 0xA1, 94
+_ROWS = {
+    b"\xad": (
+        "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ\ufffe㍉㌔㌢㍍㌘㌧㌃㌶㍑㍗㌍㌦㌣㌫㍊㌻"
+        "㎜㎝㎞㎎㎏㏄㎡\ufffe\ufffe\ufffe\ufffe\ufffe\ufffe\ufffe\ufffe㍻〝〟№㏍℡㊤㊥㊦㊧㊨㈱㈲㈹㍾㍽㍼≒≡∫∮∑√⊥∠∟⊿∵∩∪\ufffe\ufffe"
+    ),
+    b"\x8f\xf3": "\ufffe" * 82 + "ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅠⅡ",
+    b"\x8f\xf4": (
+        "ⅢⅣⅤⅥⅦⅧⅨⅩ＇＂㈱№℡炻仼僴凬匇匤﨎咊坙﨏塚增寬峵嵓﨑德悅愠敎昻晥晴朗栁﨓﨔橫櫢淸淲瀨凞猪"
+        "甁皂皞益礰礼神祥福竧靖精綠緖羽荢﨟薰蘒﨡蠇諸譿賴赶﨣﨤逸郞都鄕﨧﨨閒隆﨩霻靍靑飯飼館馞髙魲鶴黑"
+    ),
+}
+_OTHERS = {
+    b"\xa1\xc1": "\uff5e",
+    b"\xa1\xc2": "\u2225",
+    b"\xa1\xdd": "\uff0d",
+    b"\xa1\xf1": "\uffe0",
+    b"\xa1\xf2": "\uffe1",
+    b"\xa2\xcc": "\uffe2",
+    b"\x8f\xa2\xb7": "\uff5e",
+    b"\x8f\xa2\xc3": "\uffe4",
+}
+"""Where Python has the character of JIS."""
+
+_USER_DEFINED_ROW = 0xF5
+"""From here on, 940 private-use characters in two bytes, and 940 more in three."""
+
+_CODE = re.compile(rb"[\x00-\x7f]|\x8e.|\x8f..|[\xa1-\xfe].", re.DOTALL)
+
+
+def decode(raw: bytes) -> str:
+    """Raises UnicodeDecodeError for bytes that the charset does not define."""
+    if raw.isascii():
+        return raw.decode("ascii")
+    codes = _CODE.findall(raw)
+    if sum(map(len, codes)) != len(raw):
+        raise _undefined(raw)
+    return "".join(map(_character, codes))
+
+
+@lru_cache(maxsize=32768)
+def _character(code: bytes) -> str:
+    row, cell = code[:-1], code[-1] - _FIRST
+    if code in _OTHERS:
+        return _OTHERS[code]
+    if row and row != b"\x8e" and not 0 <= cell < _CELLS:
+        raise _undefined(code)
+    if row in _ROWS:
+        character = _ROWS[row][cell]
+        if character == "\ufffe":
+            raise _undefined(code)
+        return character
+    if row and row != b"\x8e" and _USER_DEFINED_ROW <= row[-1] < _FIRST + _CELLS:
+        number = (row[-1] - _USER_DEFINED_ROW) * _CELLS + cell
+        return chr(0xE000 + number + (10 * _CELLS if len(row) > 1 else 0))
+    return code.decode("euc_jp")
+
+
+def _undefined(raw: bytes) -> UnicodeDecodeError:
+    return UnicodeDecodeError("eucjpms", raw, 0, len(raw), "a code that the charset does not define")
