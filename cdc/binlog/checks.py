@@ -7,6 +7,7 @@ what the server refuses becomes a finding.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from cdc.binlog.archive.check import archives
 from cdc.binlog.connection import where
 from cdc.binlog.grants import Grants, read_grants
 from cdc.binlog.port import Finding
@@ -220,6 +221,7 @@ _CHECKS: tuple[Check, ...] = (
     _rights,
     _server_id,
     _retention,
+    archives,
     _clock,
     _gtids,
     _tables,

@@ -1,15 +1,26 @@
 """Sources by the scheme of their URL."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from cdc.binlog.port import Source
 from cdc.model.config import SourceConfig
 from cdc.model.errors import UsageError
 
+if TYPE_CHECKING:
+    from cdc.binlog.archive.files_source import FilesSource
+
 SOURCES = {
     "mysql": "cdc.binlog.source:BinlogSource",
     "mariadb": "cdc.binlog.source:BinlogSource",
 }
+
+
+def open_files(config: SourceConfig, text: str) -> "FilesSource":
+    """The binlog files that a `file://` text names, as a source of their own; of `config` counts what is captured."""
+    from cdc.binlog.archive.files_source import FilesSource  # noqa: PLC0415 - as the others, when it is asked for
+
+    return FilesSource(config, text)
 
 
 def open_source(config: SourceConfig, *, connector: str) -> Source:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cdc.binlog.archive.catalogue import Catalogue, following, head
+from cdc.binlog.archive.catalogue import Catalogue, following, head, urls_of
 from cdc.binlog.archive.joined import Joined
 from cdc.binlog.gtid import MysqlGtids, gtids, looks_like_gtids
 from cdc.binlog.port import BinlogFile
@@ -13,7 +13,7 @@ from cdc.binlog.search import after_gtids, begun_by, committed_since, past_momen
 from cdc.binlog.server import Server
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import PositionError, SourceChanged
-from cdc.model.file_url import file_urls, is_file_urls
+from cdc.model.file_url import is_file_urls
 from cdc.model.position import FilePosition, file_number
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
@@ -104,10 +104,7 @@ class Starts:
 
     def _in_archive(self, text: str) -> FilePosition:
         """The place that URLs name, where the reader will find it too: at the server, or in source.archives."""
-        try:
-            urls = file_urls(text)
-        except ValueError as error:
-            raise PositionError(str(error), hint="see docs/archives.md") from None
+        urls = urls_of(text)
         file = Catalogue(urls).first()
         if any(file.name == served.name for served in self._files()):
             if head(file).created != self._scanner.head(file.name).file_created:

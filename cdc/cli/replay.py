@@ -14,7 +14,14 @@ from cdc.wiring.parts import Parts
 
 @click.command()
 @click.argument("file")
-@click.option("--from", "from_", required=True, metavar="POS", help="file:offset, a GTID set, an ISO time, or earliest")
+@click.option(
+    "--from",
+    "from_",
+    required=True,
+    metavar="POS",
+    help="file:offset, a GTID set, an ISO time, earliest, or an archived file that source.archives has too: "
+    "file:///folder/mysql-bin.000042:4. What the server has purged is read from source.archives",
+)
 @click.option("--json", "as_json", is_flag=True)
 def replay(file: str, from_: str, as_json: bool) -> None:
     """Rewinds: a new generation, in which the stream is applied again, in order, from POS to the present and on.

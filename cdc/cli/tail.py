@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from cdc.binlog.registry import open_files
 from cdc.cli.screen import stdout_is_gone
 from cdc.model.checkpoint import Progress
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, UsageError
+from cdc.model.file_url import is_file_urls
 from cdc.model.position import FilePosition
 from cdc.observe.logs import fields, get_logger
 from cdc.processes import tail as processes
@@ -28,7 +30,8 @@ _IDLE_SECONDS = 0.25
     "--from",
     "start",
     metavar="POS",
-    help="`beginning` of what the queue still has; or, from the binlog: earliest, latest, file:offset, a GTID set, an ISO time. "
+    help="`beginning` of what the queue still has; or, from the binlog: earliest, latest, file:offset, a GTID set, an ISO time; "
+    "or binlog files alone: file:///folder/ or file:///folder/mysql-bin.000042:4, several with commas between them. "
     "Without it: from now on, from the queue",
 )
 @click.option("--to", "end", metavar="POS", help="stop there: file:offset, latest, a GTID set, an ISO time")
@@ -39,12 +42,14 @@ _IDLE_SECONDS = 0.25
 def tail(file: str, start: str | None, end: str | None, limit: int | None, markers: bool) -> None:
     """Change events as JSON lines, from the queue (all lanes, as they come), or from the binlog where a position is given.
 
-    It only looks on: no checkpoint, lease or acknowledgement moves.
+    It only looks on: no checkpoint, lease or acknowledgement moves. Files are read to their end, and no server is asked.
     """
     config = load(file)
     if start is None or start == _BEGINNING:
         with Parts(_of_many_processes(config)) as parts:
             _write(_queue(parts, _position(parts, end), markers, from_now_on=start is None), limit)
+    elif is_file_urls(start):
+        _write(_files(_as_onlooker(config), start, end), limit)
     else:
         with Parts(_as_onlooker(config)) as parts:
             _write(_binlog(parts, start, _position(parts, end)), limit)
@@ -94,6 +99,12 @@ def _binlog(parts: Parts, start: str, to: FilePosition | None) -> Iterator[bytes
     if ":" in start and start != str(point.position):
         log.info("reading from a boundary", extra=fields("tail.from", asked=start, position=str(point.position)))
     return processes.from_binlog(parts.config, parts.source, point, to=to, wait=lambda: _IDLE_SECONDS)
+
+
+def _files(config: ConnectorConfig, start: str, end: str | None) -> Iterator[bytes | None]:
+    source = open_files(config.source, start)
+    to = None if end is None else source.resolve(end).position
+    return processes.from_binlog(config, source, source.begin(), to=to, wait=lambda: _IDLE_SECONDS)
 
 
 def _write(values: Iterator[bytes | None], limit: int | None) -> None:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from cdc.binlog.port import Begin, End, Item, Passed, Rows, Source, Truncated
+from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stream, Truncated
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
@@ -123,11 +123,18 @@ def _shown(item: Change | Marker, markers: bool) -> bool:
     return item.content.get("action") == "truncate" and item.content.get("home") == item.lane
 
 
+class Streams(Protocol):
+    """What of a source is needed here: cdc.binlog.port.Source has it, and so have files alone, whose stream ends."""
+
+    def stream(self, point: SourcePoint) -> Stream: ...
+
+
 def from_binlog(
-    config: ConnectorConfig, source: Source, start: SourcePoint, *, to: FilePosition | None, wait: Callable[[], float]
+    config: ConnectorConfig, source: Streams, start: SourcePoint, *, to: FilePosition | None, wait: Callable[[], float]
 ) -> Iterator[bytes | None]:
     """Values as the reader would send them (one lane, token 0, generation 0), transaction by transaction in commit order;
-    None whenever nothing came for `wait()` seconds. Ends before the first transaction that begins at `to` or later."""
+    None whenever nothing came for `wait()` seconds. Ends before the first transaction that begins at `to` or later, or
+    where the stream ends."""
     end = None if to is None else Place.of(to)
     if end is not None and Place.of(start.position) >= end:
         return

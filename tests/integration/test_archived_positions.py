@@ -1,6 +1,9 @@
 """Positions that a server has purged, read from copies of its binlog files and on into the live stream."""
 
+import shutil
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +13,7 @@ from cdc.binlog.port import End, Item
 from cdc.binlog.source import BinlogSource
 from cdc.local import Server
 from cdc.model.checkpoint import SourcePoint
-from cdc.model.errors import CdcError
+from cdc.model.errors import BinlogDamaged, CdcError, PositionError, SourceChanged
 from tests.fixtures.servers import Database
 from tests.support.binlog_copies import copy_binlogs, file_names, purge_to
 from tests.support.own_source import fresh_database, start_own_source
@@ -113,3 +116,159 @@ def read_on(source: BinlogSource, point: SourcePoint, transactions: int) -> list
         return collect(stream, lambda found: sum(isinstance(item, End) for item in found) == transactions)
     finally:
         stream.close()
+
+
+def test_a_place_is_found_in_the_archive_by_offset_by_gtids_and_by_time(shop: Database, past: Past) -> None:
+    source, points = past.source, past.points
+    for number in (0, 1, 2, 5, 6, 7, 10):
+        point = points[number]
+        assert ids_after(source, source.resolve(point.gtid_set)) == list(range(number + 1, 11))
+        assert ids_after(source, source.resolve(str(point.position))) == list(range(number + 1, 11))
+    assert source.resolve(f"{points[3].file}:{event_inside(past, points[3])}") == points[3]
+    assert ids_after(source, source.resolve("2020-01-01")) == list(range(1, 11))
+    with pytest.raises(PositionError, match="inside an event"):
+        source.resolve(f"{points[3].file}:{points[3].offset + 7}")
+    with pytest.raises(PositionError, match="beyond the end"):
+        source.resolve(f"{points[3].file}:99999999")
+    assert source.resolve("earliest").file == past.names[3]
+
+
+def test_urls_name_places_that_source_archives_has_too(shop: Database, past: Past, tmp_path: Path) -> None:
+    source, folder = past.source, past.folder
+    first = source.resolve(f"file://{folder}/")
+    assert (first.file, first.offset) == (past.names[0], 4)
+    assert first.source_id == source.identity()
+    point = past.points[4]
+    assert source.resolve(f"file://{folder}/{point.position}") == point
+    assert source.resolve(f"file://{folder}/{past.names[1]}, file://{folder}/").file == past.names[1]
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    assert source.resolve(f"file://{elsewhere}/{point.position}") == point
+    without = open_source(shop)
+    with pytest.raises(PositionError, match=r"source\.archives does not name") as caught:
+        without.resolve(f"file://{folder}/")
+    assert f"archives: [file://{folder}/]" in caught.value.hint
+    with pytest.raises(PositionError, match="was purged"):
+        without.verify(point)
+    without.close()
+
+
+def test_how_far_behind_and_how_long_until_it_is_purged_count_the_archive(shop: Database, past: Past) -> None:
+    sizes = {path.name: path.stat().st_size for path in past.folder.iterdir()}
+    sizes |= {file.name: file.size_bytes for file in past.source.files()}
+    point = past.points[3]
+    following = [past.names[i] for i in range(past.names.index(point.file) + 1, 5)]
+    expected = sizes[point.file] - point.offset + sum(sizes[name] for name in following)
+    assert past.source.bytes_behind(point.position) == expected
+    execute(shop, "SET GLOBAL binlog_expire_logs_seconds = 5000")
+    try:
+        left = past.source.seconds_until_purged(point.file)
+        assert left is not None
+        assert 4900 < left <= 5000
+    finally:
+        execute(shop, "SET GLOBAL binlog_expire_logs_seconds = 0")
+
+
+def test_a_missing_file_in_the_middle_is_named(shop: Database, past: Past) -> None:
+    (past.folder / past.names[1]).unlink()
+    for attempt in (
+        lambda: past.source.verify(past.points[1]),
+        lambda: past.source.resolve(past.points[1].gtid_set),
+        lambda: past.source.resolve(f"file://{past.folder}/"),
+    ):
+        with pytest.raises(PositionError, match=rf"{past.names[1]} is missing.*first file is {past.names[3]}"):
+            attempt()
+    assert "is missing" in failure(past.source, past.points[1]).message
+    (finding,) = [f for f in past.source.check() if f.subject == "archives" and f.level == "warning"]
+    assert past.names[1] in finding.text
+
+
+def test_an_archive_that_ends_before_the_servers_first_file_is_a_hole(past: Past) -> None:
+    (past.folder / past.names[2]).rename(past.folder / f"{past.names[2]}.gz")
+    with pytest.raises(PositionError, match=rf"{past.names[2]} was purged.*compressed") as caught:
+        past.source.verify(past.points[1])
+    assert "uncompress" in caught.value.hint
+    assert any(f.level == "error" and "compressed" in f.text for f in past.source.check() if f.subject == "archives")
+
+
+def test_a_copy_that_lacks_its_end_is_damage_and_never_passed_over(past: Past) -> None:
+    """Cut inside an event, between two transactions, and inside a transaction: what lies behind is never skipped."""
+    path = past.folder / past.names[1]
+    whole = path.read_bytes()
+    starts = (len(whole) - 3, past.points[3].offset, past.points[3].offset + 5, past.points[2 + 1].offset + 90)
+    for cut in starts:
+        path.write_bytes(whole[:cut])
+        error = failure(past.source, past.points[1])
+        assert isinstance(error, BinlogDamaged), error
+        assert past.names[1] in error.message
+    path.write_bytes(whole)
+    assert len(ids_after(past.source, past.points[1])) == 9
+
+
+def test_a_checkpoint_behind_the_end_of_a_short_copy_is_refused(past: Past) -> None:
+    path = past.folder / past.names[1]
+    path.write_bytes(path.read_bytes()[: past.points[3].offset])
+    with pytest.raises(PositionError, match=r"archived copy .* ends at"):
+        past.source.verify(replace(past.points[3], offset=past.points[3].offset + 100))
+
+
+def test_an_archive_that_cannot_be_read_is_said_with_path_and_machine_and_is_in_nobodys_way(past: Past) -> None:
+    shutil.rmtree(past.folder)
+    with pytest.raises(PositionError, match=rf"{past.folder} cannot be read on {socket.gethostname()}"):
+        past.source.verify(past.points[1])
+    assert past.source.verify(past.points[9]) == past.points[9]
+    assert ids_after(past.source, past.points[9]) == [10]
+    assert past.source.resolve("latest").position == past.source.end().position
+    assert [f.level for f in past.source.check() if f.subject == "archives"] == ["error"]
+
+
+def test_files_of_another_server_or_of_before_a_reset_are_refused(
+    shop: Database, past: Past, mysql_db: Database, mariadb_db: Database, tmp_path: Path
+) -> None:
+    other = mariadb_db if shop.server.kind == "mysql" else mysql_db
+    copy_as(other, past.folder / past.names[1])
+    with pytest.raises(SourceChanged, match="is of"):
+        past.source.verify(past.points[1])
+    same_kind = mysql_db if shop.server.kind == "mysql" else mariadb_db
+    copy_as(same_kind, past.folder / past.names[1])
+    assert isinstance(failure(past.source, past.points[1]), SourceChanged | BinlogDamaged)
+
+
+def copy_as(other: Database, path: Path) -> None:
+    name = file_names(other)[0]
+    (copy,) = copy_binlogs(other, path.parent / "other", name)
+    copy.replace(path)
+
+
+def test_the_check_says_that_the_archive_joins_the_server(past: Past) -> None:
+    (finding,) = [f for f in past.source.check() if f.subject == "archives"]
+    assert finding.level == "ok", finding
+    assert finding.text.startswith("3 files without a hole")
+
+
+def test_a_server_that_crashed_leaves_a_file_without_rotation_which_is_read_on_from(
+    shop: Database, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archive"
+    source = open_source(shop, archives=(f"file://{folder}/",))
+    begin = source.resolve("latest")
+    insert(shop, 1, 2)
+    shop.server.kill()
+    shop.server.restart()
+    insert(shop, 3)
+    shop.server.restart()
+    insert(shop, 4)
+    execute(shop, "FLUSH BINARY LOGS")
+    insert(shop, 5)
+    names = file_names(shop)
+    copy_binlogs(shop, folder, *names[:-1])
+    purge_to(shop, names[-1])
+    assert source.verify(begin) == begin
+    assert ids_after(source, begin) == [1, 2, 3, 4, 5]
+    source.close()
+
+
+def event_inside(past: Past, point: SourcePoint) -> int:
+    """The start of a transaction's second event."""
+    raw = (past.folder / point.file).read_bytes()
+    return point.offset + int.from_bytes(raw[point.offset + 9 : point.offset + 13], "little")

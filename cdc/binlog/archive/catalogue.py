@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cdc.binlog.archive.event_file import EventFile, Head, unreadable
+from cdc.binlog.port import BinlogFile
 from cdc.model.errors import PositionError
-from cdc.model.file_url import FileUrl
+from cdc.model.file_url import FileUrl, file_urls
 from cdc.model.position import file_number
 
 _NAME = re.compile(r".+\.\d{6,}")
@@ -21,6 +22,9 @@ class ArchivedFile(NamedTuple):
     name: str
     path: Path
     size_bytes: int
+
+    def as_binlog(self) -> BinlogFile:
+        return BinlogFile(self.name, self.size_bytes)
 
 
 class Listing(NamedTuple):
@@ -96,6 +100,14 @@ class Catalogue:
                 f"archived binlogs of two base names: {one} and {other}",
                 hint="keep the files of each server, and relay logs, in a folder of their own",
             )
+
+
+def urls_of(text: str) -> tuple[FileUrl, ...]:
+    """What a `--from` or `start:` text names. Raises PositionError."""
+    try:
+        return file_urls(text)
+    except ValueError as error:
+        raise PositionError(str(error), hint="name files or folders, several with commas between them") from None
 
 
 def following(name: str) -> str:

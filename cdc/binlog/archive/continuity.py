@@ -27,7 +27,6 @@ class Continuity:
     def __init__(self, flavor: str, executed: str | None) -> None:
         self._flavor = flavor
         self._known = None if executed is None else gtids(flavor, executed)
-        self._tagged = 0
         self._pending = ""
         self._last: memoryview | None = None
         self._left: EventFile | None = None
@@ -73,7 +72,7 @@ class Continuity:
     def _count(self, raw: memoryview, kind: int) -> None:
         self._add_pending()
         if kind == events.GTID_TAGGED_LOG_EVENT:
-            self._tagged += 1
+            self._pending = events.tagged_gtid(self._body(raw)).text
         elif kind == BINLOG.GTID_LOG_EVENT:
             self._pending = events.gtid(self._body(raw)).text
         else:
@@ -94,7 +93,7 @@ class Continuity:
         if left is not None and self._known is not None:
             self._require_continued(self._known, listed, left)
         if left is not None or self._known is None:
-            self._known, self._tagged = listed, 0
+            self._known = listed
 
     def _require_continued(self, known: Gtids, listed: Gtids, left: EventFile) -> None:
         missing = self._missing(known, listed)
@@ -119,21 +118,10 @@ class Continuity:
 
     def _missing(self, known: Gtids, listed: Gtids) -> str:
         if isinstance(listed, MysqlGtids) and isinstance(known, MysqlGtids):
-            missing = listed.minus(known)
-            # Tagged ones are counted, not read.
-            return "" if missing.has_tags and _count(missing) <= self._tagged else missing.text()
+            return listed.minus(known).text()
         if isinstance(listed, MariadbGtids) and not known.contains(listed):
             return listed.text()
         return ""
-
-
-def _count(missing: MysqlGtids) -> int:
-    total = 0
-    for part in missing.text().replace(",", ":").split(":"):
-        first, dash, last = part.partition("-")
-        if first.isdigit() and (last.isdigit() or not dash):
-            total += int(last or first) - int(first) + 1
-    return total
 
 
 def _commits(raw: memoryview, checksum: int) -> bool:

@@ -57,8 +57,7 @@ class ArchivedEvents:
             self.ended = True
             raise EOFError
         if left.torn:
-            if not isinstance(following, EventFile):
-                following.close()
+            following.close()
             raise BinlogDamaged(
                 f"{left.path} breaks off inside an event at {left.offset}, and another file follows",
                 hint="copy it again, whole; or begin at the file after it",

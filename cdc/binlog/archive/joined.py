@@ -53,7 +53,7 @@ class Joined:
                 f"archived binlogs are named {files[0].name}, the source's {first}",
                 hint="see that source.archives is right",
             )
-        return [BinlogFile(f.name, f.size_bytes) for f in files if file_number(f.name) < file_number(first)]
+        return [f.as_binlog() for f in files if file_number(f.name) < file_number(first)]
 
     def dump(self, request: DumpRequest, executed: str | None = None) -> RawEvents:
         """A dump from `request.position` on: of the server where it has the file (or the request is by GTIDs), else of the
