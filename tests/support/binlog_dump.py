@@ -2,10 +2,11 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cdc.binlog.decoder.port import ROWS_EVENTS, DecodedRow, Decoder, TableMap
+from cdc.binlog.decoder.port import ROWS_EVENTS, DecodedRow, Decoder, TableMap, table_map_names
+from cdc.model.schema import TableSchema
 
 _COM_BINLOG_DUMP = 0x12
 _NON_BLOCKING = 1
@@ -65,13 +66,19 @@ class TableRows(NamedTuple):
         return decoder.rows(self.event.type, self.event.body, self.table)
 
 
-def rows_events(events: Iterator[RawEvent], decoder: Decoder) -> Iterator[TableRows]:
-    """The rows events of `events` in order."""
-    maps: dict[int, tuple[TableMap, RawEvent]] = {}
+def rows_events(
+    events: Iterator[RawEvent], decoder: Decoder, known: Mapping[tuple[str, str], TableSchema] | None = None
+) -> Iterator[TableRows]:
+    """The rows events of `events` in order. `known`: by database and table, as the schema history would have it; then other
+    tables are passed over."""
+    maps: dict[int, tuple[TableMap, RawEvent] | None] = {}
     for event in events:
         if event.type == _TABLE_MAP:
-            table = decoder.table_map(event.body)
-            maps[table.table_id] = (table, event)
+            table_id, *name = table_map_names(event.body)
+            maps[table_id] = None
+            if known is None or tuple(name) in known:
+                maps[table_id] = (decoder.table_map(event.body, (known or {}).get((name[0], name[1]))), event)
         elif event.type in ROWS_EVENTS:
-            table, table_map = maps[int.from_bytes(event.body[:6], "little")]
-            yield TableRows(table, event, table_map)
+            found = maps[int.from_bytes(event.body[:6], "little")]
+            if found is not None:
+                yield TableRows(found[0], event, found[1])

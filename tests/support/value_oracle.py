@@ -2,13 +2,14 @@
 
 import itertools
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from pymysql.converters import conversions
 
-from cdc.binlog.decoder.port import Decoder
+from cdc.binlog.decoder.port import ABSENT, DecodedRow, Decoder, Values
 from cdc.model.change import Value
 from tests.fixtures.servers import Database
 from tests.support.binlog_dump import end_of_binlog, events_since, rows_events
@@ -95,3 +96,54 @@ class Oracle:
 
 def _comparable(rows: Iterable[Any]) -> list[tuple[int, str]]:
     return sorted((number, exact(value)) for number, value in rows)
+
+
+class Mirror:
+    """A table as its rows events make it: applied one after the other, each image held against the row before it. The first
+    column is the key."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Value, list[Value]] = {}
+
+    def apply(self, rows: Iterable[DecodedRow]) -> None:
+        for op, before, after in rows:
+            if op == "c":
+                assert after is not None
+                assert ABSENT not in after
+                self._add(list(after))
+                continue
+            assert before is not None
+            row = self.rows.pop(before[0])
+            self._is(row, before)
+            if op == "u":
+                assert after is not None
+                self._add([had if has is ABSENT else has for had, has in zip(row, after, strict=True)])
+
+    def _add(self, row: list[Value]) -> None:
+        assert row[0] not in self.rows
+        self.rows[row[0]] = row
+
+    @staticmethod
+    def _is(row: Sequence[Value], image: Values) -> None:
+        for has, says in zip(row, image, strict=True):
+            if says is not ABSENT:
+                assert exact(has) == exact(says)
+
+    def must_be(self, expected: Mapping[Value, Sequence[Value]]) -> None:
+        """Fails with the first row that differs, which pytest shows better than all of them."""
+        assert sorted(self.rows) == sorted(expected)
+        for key, row in expected.items():
+            assert [exact(value) for value in self.rows[key]] == [exact(value) for value in row]
+
+
+@contextmanager
+def row_metadata(connection: Any, setting: str) -> Iterator[None]:
+    """`binlog_row_metadata` of the whole server, for a while: a session cannot choose it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.binlog_row_metadata")
+        (before,) = cursor.fetchone()
+        cursor.execute(f"SET GLOBAL binlog_row_metadata = {setting}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"SET GLOBAL binlog_row_metadata = {before}")
