@@ -19,9 +19,11 @@ from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
+from cdc.model.schema_change import SchemaChange
 from cdc.target.port import ColumnFinding, StoredLetter
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
+from cdc.target.sql.reshape import reshape
 
 Lane = tuple[str, str, str]
 Refuse = Callable[[str, Row], str | None]
@@ -68,15 +70,18 @@ def forget(url: str) -> None:
 
 @dataclass(slots=True)
 class _Overlay:
-    """A transaction's own changes: rows by table and key, None for a deleted one; `emptied` tables hide what is below."""
+    """A transaction's own changes: rows by table and key, None for a deleted one; `emptied` tables hide what is below,
+    `dropped` ones are gone; `renamed` letters have another table."""
 
     tables: dict[str, dict[Key, Row | None]] = field(default_factory=dict)
     emptied: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
+    renamed: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def copy(self) -> "_Overlay":
         tables = {name: dict(rows) for name, rows in self.tables.items()}
-        return _Overlay(tables, set(self.emptied), set(self.settled))
+        return _Overlay(tables, set(self.emptied), set(self.dropped), set(self.settled), dict(self.renamed))
 
 
 class MemoryWriter:
@@ -144,11 +149,47 @@ class MemoryWriter:
             overlay = self._open()
             overlay.emptied.add(name)
             overlay.tables[name] = {}
-            overlay.settled |= {
-                number
-                for number, (at, letter) in self._store.letters.items()
-                if at[:2] == self._place[:2] and (letter.db, letter.table) == (schema_db, table)
-            }
+            overlay.settled |= self._letters_of(schema_db, table)
+
+    def change_schema(self, change: SchemaChange) -> None:
+        """There are no types here: only names change, and fills come."""
+        name = str(target_name(self._config.table, change.db, change.table))
+        with self._store.changed:
+            overlay = self._open()
+            there = name in self._store.tables
+            if change.kind == "create" and change.schema and change.schema.key and self._config.create_tables:
+                overlay.tables.setdefault(name, {})
+            elif change.kind == "drop":
+                overlay.settled |= self._letters_of(change.db, change.table)
+                overlay.dropped |= {name} if there else set()
+            elif change.kind == "rename" and change.to is not None:
+                self._rename(overlay, name, change.to)
+                overlay.renamed |= dict.fromkeys(self._letters_of(change.db, change.table), change.to)
+            elif change.kind == "alter" and there:
+                overlay.tables[name] = {**reshaped_rows(name, self._store.tables[name], change)}
+                overlay.emptied.add(name)
+
+    def _rename(self, overlay: _Overlay, name: str, to: tuple[str, str]) -> None:
+        new = str(target_name(self._config.table, *to))
+        if new == name or name not in self._store.tables:
+            return
+        if new in self._store.tables:
+            raise TargetRefused(
+                f"table {shown(name)} cannot become {shown(new)}: both are there",
+                hint="drop or rename the one that is not the source's",
+            )
+        overlay.tables[new] = dict(self._store.tables[name])
+        overlay.dropped.add(name)
+
+    def _letters_of(self, db: str, table: str) -> set[int]:
+        return {
+            number
+            for number, (at, letter) in self._store.letters.items()
+            if at[:2] == self._place[:2] and (letter.db, letter.table) == (db, table)
+        }
+
+    def forget(self) -> None:
+        """Nothing is remembered of a table's shape."""
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         with self._store.changed:
@@ -163,6 +204,9 @@ class MemoryWriter:
             self._publish(overlay)
             for number in overlay.settled:
                 self._store.letters.pop(number, None)
+            for number, (db, table) in overlay.renamed.items():
+                at, parked = self._store.letters[number]
+                self._store.letters[number] = (at, replace(parked, db=db, table=table))
             for letter in self._parking:
                 number = next(self._store.ids)
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
@@ -239,6 +283,8 @@ class MemoryWriter:
         self._parking = []
 
     def _publish(self, overlay: _Overlay) -> None:
+        for name in overlay.dropped:
+            self._store.tables.pop(name, None)
         for name in overlay.emptied:
             self._store.tables.get(name, {}).clear()
         for name, rows in overlay.tables.items():
@@ -280,6 +326,10 @@ class MemoryWriter:
                 raise _missing(name, batch.schema.key, key)
             self._put(overlay, name, key, {**(present or {}), **row})
         for row in batch.inserts:
+            if len(row) != len(batch.schema.columns):
+                raise RowRefused(
+                    f"a new row for table {shown(name)} lacks columns", hint="`cdc replay` sends the whole row again"
+                )
             key = tuple(row[column] for column in batch.schema.key)
             self._put(overlay, name, key, {**(self._row(overlay, name, key) or {}), **row})
 
@@ -331,6 +381,29 @@ class MemoryTarget:
         with self.store.changed:
             mine = (self._connector, self._sink)
             return [letter for at, letter in self.store.letters.values() if at[:2] == mine]
+
+
+def reshaped_rows(name: str, rows: Mapping[Key, Row], change: SchemaChange) -> dict[Key, Row]:
+    """A table's rows after an `alter`. Raises TargetRefused like `reshape`, and where the new key does not tell rows apart."""
+    names = dict.fromkeys(column for row in rows.values() for column in row)
+    if not rows:
+        return {}
+    reshaped = reshape(name, names, change.steps, str)
+    made: dict[Key, Row] = {}
+    for old_key, row in rows.items():
+        new: Row = {}
+        for place in reshaped.places:
+            if place.origin is None:
+                new[place.name] = place.fill
+            elif place.origin in row:
+                new[place.name] = row[place.origin]
+        made[tuple(new.get(column) for column in reshaped.key) if reshaped.key else old_key] = new
+    if len(made) < len(rows):
+        raise TargetRefused(
+            f"the key of table {shown(name)} cannot follow the source's: two rows have the same",
+            hint="copy the table anew (cdc snapshot)",
+        )
+    return made
 
 
 def _check_there(place: MemoryStore, config: SinkConfig, name: str) -> None:

@@ -26,6 +26,8 @@ from cdc.target.sql.names import quote, quote_table
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.tables import progress_of, stored_letter
 
+# An ALTER may copy a large table; the server is heard of by TCP's keepalive meanwhile.
+_DDL_SECONDS = 24 * 3600.0
 # For single questions and for `settle`, which no lane's lease bounds: how long they may stand in the way of a sink.
 _SHORT_SECONDS = 10.0
 
@@ -95,11 +97,15 @@ class MySqlTarget:
                 return Session(self._config, lease_seconds)
             return Session(self._config, lease_seconds, idle_seconds=idle_seconds)
 
-        return MySqlWriter(self._names["connector"], self._names["sink"], open_session, self._planner)
+        def open_ddl() -> Session:
+            return Session(self._config, lease_seconds, answer_seconds=_DDL_SECONDS)
+
+        return MySqlWriter(self._names["connector"], self._names["sink"], open_session, open_ddl, self._planner)
 
     def _planner(self, session: Session) -> Planner:
         names = session.rows("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
-        return Planner(self._config, MYSQL, self._connect, frozenset(str(name) for (name,) in names))
+        collations = frozenset(str(name) for (name,) in names)
+        return Planner(self._config, MYSQL, self._connect, collations, session.native_types)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -28,6 +28,9 @@ SQL_MODE = "STRICT_TRANS_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENG
 # Statements of a few megabytes are as fast as larger ones, and leave the server's max_allowed_packet (64 MB) alone.
 _MAX_STATEMENT_BYTES = 4 * 1024 * 1024
 _DEFAULT_IDLE_SECONDS = 28_800
+# MySQL 9.0 release notes; MariaDB documentation, "UUID Data Type", "INET4", "INET6", "VECTOR".
+_MYSQL_TYPES = {"vector": (9, 0, 0)}
+_MARIADB_TYPES = {"inet6": (10, 5, 0), "uuid": (10, 7, 0), "inet4": (10, 10, 0), "vector": (11, 7, 0)}
 
 
 def database_of(config: SinkConfig) -> str:
@@ -52,16 +55,22 @@ class Session:
     """
 
     def __init__(
-        self, config: SinkConfig, lease_seconds: float, *, idle_seconds: float = _DEFAULT_IDLE_SECONDS
+        self,
+        config: SinkConfig,
+        lease_seconds: float,
+        *,
+        idle_seconds: float = _DEFAULT_IDLE_SECONDS,
+        answer_seconds: float | None = None,
     ) -> None:
-        """`idle_seconds`: the server ends the connection after so long without a statement."""
-        self._lock_wait_seconds = max(1, math.ceil(lease_seconds / 2))
+        """`idle_seconds`: the server ends the connection after so long without a statement. `answer_seconds`: the longest
+        statement; None: as long as the lease makes of it."""
+        self.lock_wait_seconds = max(1, math.ceil(lease_seconds / 2))
         with mapping(f"connecting to {config.url.redacted}"):
             self._connection = open_mysql(
                 config.url,
                 config.tls,
                 # A half-open connection is noticed; no statement of ours is long (see the writer's truncate).
-                read_timeout_seconds=max(60.0, 6 * lease_seconds),
+                read_timeout_seconds=answer_seconds or max(60.0, 6 * lease_seconds),
                 connect_timeout_seconds=max(2.0, lease_seconds),
                 database=database_of(config),
                 sql_mode=SQL_MODE,
@@ -77,8 +86,8 @@ class Session:
         self.name = f"lockstep-{secrets.token_hex(16)}"
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         self.run(
-            f"SET SESSION innodb_lock_wait_timeout = {self._lock_wait_seconds}, "
-            f"lock_wait_timeout = {self._lock_wait_seconds}, wait_timeout = {idle_seconds}, foreign_key_checks = 1"
+            f"SET SESSION innodb_lock_wait_timeout = {self.lock_wait_seconds}, "
+            f"lock_wait_timeout = {self.lock_wait_seconds}, wait_timeout = {idle_seconds}, foreign_key_checks = 1"
         )
         ((version, comment, packet_bytes, _held),) = self.rows(
             "SELECT VERSION(), @@version_comment, @@max_allowed_packet, GET_LOCK(%(name)s, 0)", {"name": self.name}
@@ -97,8 +106,17 @@ class Session:
     @property
     def has_row_alias(self) -> bool:
         """`INSERT … AS new` (MySQL 8.0.19), where VALUES() is deprecated; MariaDB has only VALUES()."""
-        numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
-        return not self.is_mariadb and numbers >= (8, 0, 19)
+        return not self.is_mariadb and self._numbers >= (8, 0, 19)
+
+    @property
+    def native_types(self) -> frozenset[str]:
+        """Which of uuid, inet4, inet6 and vector the server has as types of its own."""
+        since = _MARIADB_TYPES if self.is_mariadb else _MYSQL_TYPES
+        return frozenset(name for name, version in since.items() if self._numbers >= version)
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
 
     def run(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Executes, and answers the number of rows affected (changed, not found). Without parameters `%` is just that."""

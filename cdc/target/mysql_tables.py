@@ -65,7 +65,7 @@ class Tables:
     """The target's tables for one session; not thread-safe."""
 
     def __init__(self, planner: Planner, session: Session) -> None:
-        self._planner = planner
+        self.planner = planner
         self._session = session
         self._tables: dict[str, TargetTable] = {}
 
@@ -74,20 +74,20 @@ class Tables:
         fingerprint = schema.fingerprint()
         table = self._tables.get(fingerprint)
         if table is None:
-            table = self._tables[fingerprint] = self._look(self._planner.plan(schema))
+            table = self._tables[fingerprint] = self._look(self.planner.plan(schema))
         return table
 
     def name(self, db: str, table: str) -> TargetName:
-        return self._planner.name(db, table)
+        return self.planner.name(db, table)
 
     def forget(self) -> None:
-        self._planner.forget()
+        self.planner.forget()
         self._tables.clear()
 
     def findings(self, schema: TableSchema) -> Sequence[ColumnFinding]:
         """The shared findings, and those that only MySQL has."""
-        found = list(self._planner.findings(schema))
-        facts = self._facts(self._planner.name(schema.db, schema.table))
+        found = list(self.planner.findings(schema))
+        facts = self._facts(self.planner.name(schema.db, schema.table))
         if facts.collations:
             known = {finding.column for finding in found}
             found += [finding for finding in _findings(schema, facts) if finding.column not in known]

@@ -1,7 +1,7 @@
 """The LaneWriter of MySQL and MariaDB: fencing by the progress row, in the same InnoDB transaction as the rows.
 
 DDL would commit that transaction, and with it give up the progress row's lock unnoticed: missing tables are made through a
-connection of their own (cdc.target.mysql), our own two before any transaction.
+connection of their own (cdc.target.mysql), our own two before any transaction; schema changes: cdc.target.mysql_schema.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +14,16 @@ from cdc.connect.mysql import error_code
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.mysql_apply import Applier
 from cdc.target.mysql_errors import DRIVER_ERRORS, is_duplicate, mapping
+from cdc.target.mysql_schema import Lane, SchemaHands, end_ddl, lock_name, second_connection
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import Tables
 from cdc.target.port import StoredLetter
 from cdc.target.settling import expect_dropped, lanes_of
+from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
@@ -32,17 +35,25 @@ _NOT_THERE = (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR)
 
 
 class MySqlWriter:
-    """See cdc.target.port.LaneWriter. `open_session` is called by the first call that needs the server."""
+    """See cdc.target.port.LaneWriter. `open_session` is called by the first call that needs the server, `open_ddl` by each
+    schema change."""
 
     def __init__(
-        self, connector: str, sink: str, open_session: Callable[[], Session], make_planner: Callable[[Session], Planner]
+        self,
+        connector: str,
+        sink: str,
+        open_session: Callable[[], Session],
+        open_ddl: Callable[[], Session],
+        make_planner: Callable[[Session], Planner],
     ) -> None:
         self._names = {"connector": connector, "sink": sink}
         self._open_session = open_session
+        self._open_ddl = open_ddl
         self._make_planner = make_planner
         self._opened: tuple[Session, Tables, Applier] | None = None
         self._lane = ""
         self._token = 0
+        self._watermark = ""
         self._in_transaction = False
 
     def take_over(self, lane: str, token: int) -> Progress | None:
@@ -51,6 +62,8 @@ class MySqlWriter:
         with mapping():
             make_own_tables(self._session())
             previous = self._compare_and_set(lane, token)
+            # Only now: before, the former holder could still have opened another one.
+            end_ddl(self._session(), lock_name(self._session(), self._names, lane))
         self._token = token
         return previous
 
@@ -66,6 +79,7 @@ class MySqlWriter:
         if progress is None or progress.token != self._token:
             self.rollback()
             raise _fenced(self._lane, self._token, progress.token if progress else 0)
+        self._watermark = ":".join(map(str, progress.watermark))
         return progress
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
@@ -108,6 +122,25 @@ class MySqlWriter:
         with mapping("_cdc_dead_letters"):
             letters = {**self._names, "db_name": schema_db, "table_name": table}
             self._session().run(SQL.drop_table_letters, letters)
+
+    def change_schema(self, change: SchemaChange) -> None:
+        self._expect_transaction("change_schema")
+        session, tables, _ = self._everything()
+        lane = Lane(**self._names, lane=self._lane, watermark=self._watermark)
+        name = lock_name(session, self._names, self._lane)
+        try:
+            with (
+                refusing(change),
+                mapping(f"table {change.name}"),
+                second_connection(session, self._open_ddl, name) as ddl,
+            ):
+                repeat(tables.planner, SchemaHands(lane, session, ddl, tables.planner), change)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        if self._opened is not None:
+            self._opened[1].forget()
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         self._expect_transaction("park")

@@ -12,6 +12,7 @@ from typing import Protocol
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.schema import TableSchema
+from cdc.model.schema_change import SchemaChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,21 @@ class LaneWriter(Protocol):
         """Empties the target's table for the source's `schema_db.table`, inside the transaction (DELETE where TRUNCATE
         would commit), and drops the table's dead letters: a retry must not bring back rows that the source emptied. A table
         that is not there is empty."""
+
+    def change_schema(self, change: SchemaChange) -> None:
+        """Brings the target's table to the shape that `change` gives the source's, with DDL made from `change` and quoted, never
+        from its text. Called between `begin` and `commit`, with every lane applied up to the change and waiting, in a transaction
+        of its own. May be called again for a change that was done before, whole or in part (a crash before the commit), and then
+        leaves the same result: PostgreSQL and SQLite have it in the transaction; MySQL commits DDL by itself, so the progress
+        row stays locked by this connection while another one works, and what is there is looked at first.
+
+        Rows that are there get `AddColumn.fill`. A column that a user made in advance is taken where it can hold the values.
+        A table that is not there (nothing was captured yet, or `create_tables: false`) is made with its first row.
+        Raises TargetRefused with what to do by hand, and changes nothing, where a step cannot be repeated exactly: a conversion
+        that the target would do in another way than MySQL, an unknown old type, a key change that its rows do not allow."""
+
+    def forget(self) -> None:
+        """Tables may have another shape than at the last `apply` (another lane's `change_schema`): look again."""
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Stores dead letters, in order, inside the transaction."""

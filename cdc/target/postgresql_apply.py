@@ -16,7 +16,17 @@ import psycopg
 from cdc.model.batch import TableBatch
 from cdc.model.change import Row
 from cdc.model.errors import CdcError, RowRefused
-from cdc.target.postgresql_bulk import STAGE, Shape, TargetTable, copy_text, grouped, key_records, records, stage_name
+from cdc.target.postgresql_bulk import (
+    STAGE,
+    Shape,
+    TargetTable,
+    copy_text,
+    grouped,
+    key_records,
+    other_columns,
+    records,
+    stage_name,
+)
 from cdc.target.postgresql_connection import Connection
 from cdc.target.postgresql_errors import ROW_HINT, kind_of, mapped
 from cdc.target.sql.names import shown
@@ -81,6 +91,8 @@ class Applier:
         self._tables: dict[str, tuple[TablePlan, TargetTable]] = {}
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._stages: dict[Shape, str] = {}
+        self._stale: list[str] = []
+        self._dropping = False
         self._new: list[Shape] = []
         self._filled: set[Shape] = set()
         self._numbers = count(1)
@@ -94,6 +106,7 @@ class Applier:
             raise RowRefused(error.message, hint=error.hint) from None
 
     def _apply(self, batches: Sequence[TableBatch], *, savepoint: bool, tolerant: bool) -> None:
+        self._drop_stale()
         steps = self._steps(batches, tolerant=tolerant)
         retries = any(step.shape.table.other_unique for step in steps if step.kind != "delete")
         if not (savepoint or retries):
@@ -121,15 +134,37 @@ class Applier:
         self._undo()
         return error
 
+    def forget(self) -> None:
+        """Tables may have another shape: their staging tables are dropped by the next `apply`. Prepared statements stay: they
+        have the columns' types in their text, and none gives rows of a table as a whole."""
+        self._planner.forget()
+        self._tables.clear()
+        self._shapes.clear()
+        self._stale += self._stages.values()
+        self._stages.clear()
+        self._settled()
+
     def committed(self) -> None:
-        self._new.clear()
-        self._filled.clear()
+        if self._dropping:
+            self._stale.clear()
+        self._settled()
 
     def rolled_back(self) -> None:
         """Temporary tables made in the transaction are gone with it."""
         for shape in self._new:
             self._stages.pop(shape, None)
-        self.committed()
+        self._settled()
+
+    def _settled(self) -> None:
+        self._dropping = False
+        self._new.clear()
+        self._filled.clear()
+
+    def _drop_stale(self) -> None:
+        """Whatever a rollback brings back is dropped again."""
+        if self._stale:
+            self._connection.execute(f"DROP TABLE IF EXISTS {', '.join(self._stale)}")
+            self._dropping = True
 
     def _undo(self) -> None:
         self._connection.execute("ROLLBACK TO SAVEPOINT cdc_apply")
@@ -156,6 +191,8 @@ class Applier:
             for shape, rows in self._grouped(table, batch.updates):
                 upserts = tolerant and len(shape.indexes) == whole
                 writes.append(Step("upsert" if upserts else "update", shape, rows, missing=not upserts))
+            if any(len(row) != whole for row in batch.inserts):
+                raise other_columns(plan)
             for shape, rows in self._grouped(table, batch.inserts):
                 writes.append(Step("upsert", shape, rows))
         return deletes + writes

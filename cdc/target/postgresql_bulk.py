@@ -184,7 +184,7 @@ def records(shape: Shape, rows: Sequence[Row]) -> str:
     be read as NULL."""
     expected = dict.fromkeys(shape.names).keys()
     if any(row.keys() != expected for row in rows):
-        raise _other_columns(shape.table.plan)
+        raise other_columns(shape.table.plan)
     if shape.converters:
         rows = [_converted(row, shape.converters) for row in rows]
     return orjson.dumps(rows).decode()
@@ -205,7 +205,7 @@ def copy_text(shape: Shape, rows: Sequence[Row]) -> bytes:
         columns = _columns(shape, rows)
         return ("\n".join(map("\t".join, zip(*columns, strict=True))) + "\n").encode()
     except KeyError:
-        raise _other_columns(shape.table.plan) from None
+        raise other_columns(shape.table.plan) from None
     except UnicodeEncodeError as error:
         raise RowRefused(
             f"a text for table {shown(str(shape.table.plan.name))} is not valid Unicode: {error.reason}",
@@ -260,12 +260,12 @@ def grouped(
         else:
             indexes = tuple(i for i, name in enumerate(every) if name in row)
             if len(indexes) != len(row) or not set(plan.key_indexes) <= set(indexes):
-                raise _other_columns(plan)
+                raise other_columns(plan)
         groups.setdefault(indexes, []).append(row)
     return [(shape_of(indexes), members) for indexes, members in groups.items()]
 
 
-def _other_columns(plan: TablePlan) -> RowRefused:
+def other_columns(plan: TablePlan) -> RowRefused:
     return RowRefused(
         f"a row for table {shown(str(plan.name))} has other columns than its schema says, or lacks its key",
         hint="find out who else writes to this queue; `cdc replay` sends the true ones again",

@@ -16,12 +16,15 @@ from psycopg import pq
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, TargetBusy, TargetRefused
+from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.port import StoredLetter
 from cdc.target.postgresql_apply import Applier
 from cdc.target.postgresql_connection import Connection, Session
 from cdc.target.postgresql_errors import mapping
+from cdc.target.postgresql_schema import SchemaHands
 from cdc.target.settling import expect_dropped, lanes_of
+from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
@@ -122,6 +125,21 @@ class PostgresqlWriter:
             letters = {**self._names, "db_name": schema_db, "table_name": table}
             self._connection().execute(SQL.drop_table_letters, letters)
 
+    def change_schema(self, change: SchemaChange) -> None:
+        connection = self._connection()
+        self._expect_transaction("change_schema")
+        try:
+            with refusing(change), mapping():
+                repeat(self._planner, SchemaHands(connection, self._planner, self._names, self._lease_seconds), change)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        if self._opened is None:
+            self._planner.forget()
+        else:
+            self._opened.applier.forget()
+
     def park(self, letters: Sequence[DeadLetter]) -> None:
         rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]
         self._any_parked = self._any_parked or bool(rows)
@@ -135,8 +153,7 @@ class PostgresqlWriter:
         if (progress.token, progress.lane) != (self._token, self._lane):
             raise _fenced(self._lane, progress.token, self._token)
         connection = self._connection()
-        if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
-            raise TargetRefused("commit outside a transaction", hint="report this: it is a defect of the sink")
+        self._expect_transaction("commit")
         with mapping(), connection.pipeline():
             # begin has locked the row and seen the token, so this changes exactly one row.
             connection.execute(SQL.move_progress, lane_row(**self._names, progress=progress, session=""))
@@ -221,6 +238,10 @@ class PostgresqlWriter:
                 connection.execute(_END_SESSION, (holder,))
             except sqlstate.InsufficientPrivilege:
                 return
+
+    def _expect_transaction(self, what: str) -> None:
+        if self._connection().info.transaction_status != pq.TransactionStatus.INTRANS:
+            raise TargetRefused(f"{what} outside a transaction", hint="report this: it is a defect of the sink")
 
     def _lane_parameters(self) -> dict[str, str]:
         return {**self._names, "lane": self._lane}

@@ -13,15 +13,18 @@ from dataclasses import replace
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.port import StoredLetter
 from cdc.target.settling import expect_dropped
+from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, statements
 from cdc.target.sqlite_apply import Applier
 from cdc.target.sqlite_connection import mapping
+from cdc.target.sqlite_schema import SchemaHands
 
 SQL = statements(SQLITE)
 
@@ -109,6 +112,19 @@ class SqliteWriter:
         with mapping("_cdc_dead_letters"):
             letters = {**self._names, "db_name": schema_db, "table_name": table}
             connection.execute(SQL.drop_table_letters, letters)
+
+    def change_schema(self, change: SchemaChange) -> None:
+        connection, planner, _ = self._everything()
+        self._expect_transaction("change_schema")
+        try:
+            with refusing(change), mapping(f"table {change.name}"):
+                repeat(planner, SchemaHands(connection, planner, self._names), change)
+        finally:
+            self.forget()
+
+    def forget(self) -> None:
+        if self._opened is not None:
+            self._opened[2].forget()
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         self._expect_transaction("park")

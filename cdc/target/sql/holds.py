@@ -8,7 +8,17 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from cdc.model.schema import Column
 from cdc.target.sql.dialects import SQLITE, SqlDialect
-from cdc.target.sql.typemap import BINARIES, BLOB_BYTES, TEXT_BYTES, Type, column_type, integer_range
+from cdc.target.sql.typemap import (
+    BINARIES,
+    BLOB_BYTES,
+    GEOMETRIES,
+    INETS,
+    TEXT_BYTES,
+    Named,
+    Type,
+    column_type,
+    integer_range,
+)
 
 _INTEGER_BITS: tuple[tuple[type[Any], int], ...] = (
     (mysql.TINYINT, 8),
@@ -28,24 +38,25 @@ _MYSQL_BYTES: tuple[tuple[type[Any], int], ...] = (
     (mysql.BLOB, 2**16 - 1),
     (sa.Text, 2**16 - 1),
 )
+UNKNOWN: Type = sa.NullType()
 _BYTES = (sa.BINARY, sa.VARBINARY, mysql.TINYBLOB, mysql.BLOB, mysql.MEDIUMBLOB, mysql.LONGBLOB)
 
 
 def problem(dialect: SqlDialect, column: Column, target: Type) -> str | None:
     """Why `target` (reflected) cannot hold all values of `column` as docs/types.md says; None where it can."""
     held = _sqlite(column, target) if dialect.name == "sqlite" else _holds(dialect, column, target)
-    return None if held else f"its type {_text(dialect, target)} cannot hold every {_source_text(column)}"
+    return None if held else f"its type {text(dialect, target)} cannot hold every {source_text(column)}"
 
 
-def fix(dialect: SqlDialect, column: Column) -> str:
-    return f"make it {_text(dialect, column_type(dialect, column))}"
+def fix(dialect: SqlDialect, type_: Type) -> str:
+    return f"make it {text(dialect, type_)}"
 
 
-def _text(dialect: SqlDialect, type_: Type) -> str:
+def text(dialect: SqlDialect, type_: Type) -> str:
     return "(not known here)" if isinstance(type_, sa.NullType) else type_.compile(dialect=dialect.plain)
 
 
-def _source_text(column: Column) -> str:
+def source_text(column: Column) -> str:
     size = column.length if column.length is not None else column.precision
     scale = f",{column.scale}" if column.precision is not None and column.scale else ""
     return f"{column.type}{'' if size is None else f'({size}{scale})'}{' unsigned' if column.unsigned else ''}"
@@ -65,6 +76,60 @@ def _holds_integers(span: tuple[int, int], target: Type) -> bool:
     low, high = span
     held = _integers_of(target)
     return held is not None and held[0] <= low and high <= held[1]
+
+
+def widens(dialect: SqlDialect, now: Type, to: Type) -> bool:
+    """Whether every value of a column of the type `now` is the same in one of the type `to`, both the target's."""
+    held, wanted = _integers_of(now), _integers_of(to)
+    if held is not None and wanted is not None and not getattr(now, "scale", None):
+        return wanted[0] <= held[0] and held[1] <= wanted[1]
+    for kinds, rule in _WIDENS:
+        if isinstance(now, kinds) and isinstance(to, kinds):
+            return rule(dialect, now, to)
+    return False
+
+
+def _wider_decimal(_dialect: SqlDialect, now: Any, to: Any) -> bool:
+    if now.precision is None or to.precision is None:
+        return to.precision is None
+    scale, to_scale = now.scale or 0, to.scale or 0
+    return to_scale >= scale and to.precision - to_scale >= now.precision - scale
+
+
+def _wider_time(dialect: SqlDialect, now: Any, to: Any) -> bool:
+    alike = type(now) is type(to) and getattr(now, "timezone", False) == getattr(to, "timezone", False)
+    return alike and _digits(dialect, to) >= _digits(dialect, now)
+
+
+def _wider_members(_dialect: SqlDialect, now: Any, to: Any) -> bool:
+    held = list(getattr(now, "enums", None) or now.values)
+    kept = [member for member in (getattr(to, "enums", None) or to.values) if member in held]
+    return set(kept) == set(held) if isinstance(to, sa.Enum) else kept == held
+
+
+def _wider_text(_dialect: SqlDialect, now: Any, to: Any) -> bool:
+    if isinstance(now, sa.CHAR) != isinstance(to, sa.CHAR) or isinstance(now, _MEMBERS) or isinstance(to, _MEMBERS):
+        return False
+    sized = (mysql.TINYTEXT, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
+    if isinstance(to, sized):
+        return (_mysql_bytes(now) if isinstance(now, sized) else 4 * (now.length or 1)) <= _mysql_bytes(to)
+    return to.length is None or (now.length is not None and not isinstance(now, sized) and now.length <= to.length)
+
+
+def _wider_bytes(_dialect: SqlDialect, now: Any, to: Any) -> bool:
+    return not isinstance(to, sa.BINARY) and _mysql_bytes(to) >= _mysql_bytes(now)
+
+
+_MEMBERS = (sa.Enum, mysql.ENUM, mysql.SET)
+_WIDENS: tuple[tuple[tuple[type[Any], ...], Callable[[SqlDialect, Any, Any], bool]], ...] = (
+    ((sa.Float,), lambda _dialect, _now, to: isinstance(to, sa.Double | mysql.DOUBLE)),
+    ((sa.Numeric,), _wider_decimal),
+    ((sa.DateTime, sa.Interval, postgresql.INTERVAL, mysql.TIME), _wider_time),
+    ((sa.Enum, mysql.ENUM), _wider_members),
+    ((mysql.SET,), _wider_members),
+    (_BYTES, _wider_bytes),
+    ((sa.String,), _wider_text),
+)
 
 
 def _integers_of(target: Type) -> tuple[int, int] | None:
@@ -192,11 +257,48 @@ def _holds_json(_column: Column, target: Type) -> bool:
     return isinstance(target, sa.JSON) or _is_text(target, 2**30)
 
 
+def _holds_geometry(column: Column, target: Type) -> bool:
+    if isinstance(target, Named):
+        return target.kind in {"geometry", column.type}
+    return isinstance(target, postgresql.BYTEA)
+
+
+def _holds_vector(column: Column, target: Type) -> bool:
+    if isinstance(target, Named):
+        return target.kind == "vector" and (target.length or 0) >= (column.length or 1)
+    if isinstance(target, sa.ARRAY):
+        return isinstance(target.item_type, sa.Float)
+    return (
+        isinstance(target, _BYTES)
+        and not isinstance(target, sa.BINARY)
+        and _mysql_bytes(target) >= 4 * (column.length or 1)
+    )
+
+
+def _holds_uuid(_column: Column, target: Type) -> bool:
+    if isinstance(target, Named):
+        return target.kind == "uuid"
+    return isinstance(target, sa.Uuid) or _is_text(target, 36)
+
+
+def _holds_inet(column: Column, target: Type) -> bool:
+    if isinstance(target, Named):
+        return target.kind == column.type
+    # Not PostgreSQL's char(n), which pads on the way out.
+    return isinstance(target, postgresql.INET) or (
+        _is_text(target, INETS[column.type]) and not isinstance(target, sa.CHAR)
+    )
+
+
 _CHECKS: Mapping[str, Callable[[Column, Type], bool]] = {
     "decimal": _holds_decimal,
     "float": _holds_float,
     "double": _holds_float,
     "json": _holds_json,
+    "vector": _holds_vector,
+    "uuid": _holds_uuid,
+    **dict.fromkeys(GEOMETRIES, _holds_geometry),
+    **dict.fromkeys(INETS, _holds_inet),
     **dict.fromkeys(BINARIES, _holds_bytes),
     **dict.fromkeys(("char", "varchar", *TEXT_BYTES, "enum", "set"), _holds_text),
 }

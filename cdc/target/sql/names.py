@@ -6,7 +6,7 @@ from typing import NamedTuple
 from cdc.model.errors import TargetRefused
 from cdc.target.sql.dialects import SqlDialect
 
-OWN_TABLES = ("_cdc_progress", "_cdc_dead_letters")
+OWN_TABLES = ("_cdc_progress", "_cdc_dead_letters", "_cdc_intents")
 _DOT = re.compile(r"(?<=[}\w])\.(?=[{\w])")
 
 

@@ -4,7 +4,6 @@ Made once for each schema fingerprint: reflects the target's table, makes it whe
 verifies that it can hold what will come.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ import sqlalchemy as sa
 
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused
-from cdc.model.schema import TableSchema
+from cdc.model.schema import Column, TableSchema
 from cdc.target.port import ColumnFinding
 from cdc.target.sql import holds
 from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.evolve import Server
 from cdc.target.sql.names import TargetName, check, quote, quote_table, shown, target_name
+from cdc.target.sql.reflect import Found, reflect
 from cdc.target.sql.typemap import Type, column_type
 from cdc.target.sql.values import Converter, converter
 
@@ -50,25 +51,23 @@ class TablePlan:
         return self.source_columns.index(column)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A reflected table: types by name, and the column sets that are unique."""
-
-    types: dict[str, Type]
-    unique: tuple[frozenset[str], ...]
-
-
 class Planner:
     """Plans of one writer; not thread-safe. `connect` gives a SQLAlchemy connection for reflection and DDL; leaving it
     must make the DDL durable (or part of the open transaction, where the target's DDL is transactional)."""
 
     def __init__(
-        self, config: SinkConfig, dialect: SqlDialect, connect: Connect, collations: frozenset[str] = frozenset()
+        self,
+        config: SinkConfig,
+        dialect: SqlDialect,
+        connect: Connect,
+        collations: frozenset[str] = frozenset(),
+        native: frozenset[str] = frozenset(),
     ) -> None:
         self._config = config
         self._dialect = dialect
         self._connect = connect
         self._collations = collations
+        self._native = native
         self._plans: dict[str, TablePlan] = {}
         self._sources: dict[TargetName, str] = {}
 
@@ -81,8 +80,26 @@ class Planner:
         return plan
 
     def forget(self) -> None:
-        """The target may have changed: look again at the next use."""
+        """The target may have changed, and the names of the source's tables: look again at the next use."""
         self._plans.clear()
+        self._sources.clear()
+
+    def found(self, name: TargetName) -> Found | None:
+        """What the table has now."""
+        with self._connect() as connection:
+            return reflect(connection, name)
+
+    def type(self, column: Column) -> Type:
+        """The type with which a column is made here; raises TargetRefused."""
+        return column_type(self._dialect, column, self._collations, self._native)
+
+    @property
+    def server(self) -> Server:
+        return Server(self._dialect, self.type, self._collations)
+
+    @property
+    def makes_tables(self) -> bool:
+        return self._config.create_tables
 
     def name(self, db: str, table: str) -> TargetName:
         """The target's table of a source table, whether it is there or not."""
@@ -103,7 +120,7 @@ class Planner:
         """What the target's table cannot hold; nothing where it is missing and will be made. Makes nothing."""
         name = self.name(schema.db, schema.table)
         with self._connect() as connection:
-            found = _reflect(connection, name)
+            found = reflect(connection, name)
         if found is not None:
             return tuple(self._column_findings(schema, found, name))
         if not self._config.create_tables:
@@ -120,10 +137,10 @@ class Planner:
             )
         quote_table(self._dialect, name)
         with self._connect() as connection:
-            found = _reflect(connection, name)
+            found = reflect(connection, name)
             if found is None:
                 self._create(connection, schema, name)
-                found = _reflect(connection, name)
+                found = reflect(connection, name)
         if found is None:
             raise _missing(schema, name)
         for finding in self._column_findings(schema, found, name):
@@ -152,25 +169,26 @@ class Planner:
         quote_table(self._dialect, name)
         for column in schema.columns:
             check(self._dialect, column.name)
-            type_ = column_type(self._dialect, column, self._collations)
-            columns.append(sa.Column(column.name, type_, nullable=column.name not in schema.key, autoincrement=False))
+            columns.append(
+                sa.Column(column.name, self.type(column), nullable=column.name not in schema.key, autoincrement=False)
+            )
         key = sa.PrimaryKeyConstraint(*schema.key)
         options: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
         return sa.Table(
             name.table, sa.MetaData(), *columns, key, schema=name.schema, quote=True, quote_schema=True, **options
         )
 
-    def _column_findings(self, schema: TableSchema, found: _Found, name: TargetName) -> Iterator[ColumnFinding]:
+    def _column_findings(self, schema: TableSchema, found: Found, name: TargetName) -> Iterator[ColumnFinding]:
         names = self._folded(found)
         for column in schema.columns:
             there = names.get(self._fold(column.name))
             if there is None:
-                hint = f"add it to {shown(str(name))}: {holds.fix(self._dialect, column).removeprefix('make it ')}"
+                hint = f"add it to {shown(str(name))}: {holds.text(self._dialect, self.type(column))}"
                 yield ColumnFinding(column.name, "it is missing", hint)
                 continue
             problem = holds.problem(self._dialect, column, found.types[there])
             if problem:
-                yield ColumnFinding(column.name, problem, holds.fix(self._dialect, column))
+                yield ColumnFinding(column.name, problem, holds.fix(self._dialect, self.type(column)))
         key = frozenset(names.get(self._fold(column), column) for column in schema.key)
         if schema.key and key not in found.unique:
             listed = ", ".join(schema.key)
@@ -178,7 +196,7 @@ class Planner:
                 listed, "no primary key or unique index on exactly the source's key", f"add a primary key on ({listed})"
             )
 
-    def _compiled(self, schema: TableSchema, name: TargetName, found: _Found) -> TablePlan:
+    def _compiled(self, schema: TableSchema, name: TargetName, found: Found) -> TablePlan:
         names = self._folded(found)
         source_columns = tuple(column.name for column in schema.columns)
         columns = tuple(names[self._fold(column)] for column in source_columns)
@@ -208,27 +226,8 @@ class Planner:
     def _fold(self, name: str) -> str:
         return name.casefold() if self._dialect.fold_case else name
 
-    def _folded(self, found: _Found) -> dict[str, str]:
+    def _folded(self, found: Found) -> dict[str, str]:
         return {self._fold(name): name for name in found.types}
-
-
-def _reflect(connection: sa.Connection, name: TargetName) -> _Found | None:
-    inspector = sa.inspect(connection)
-    if not inspector.has_table(name.table, schema=name.schema):
-        return None
-    with warnings.catch_warnings():
-        # A type that SQLAlchemy does not know is refused where a source's column needs it, and is no matter elsewhere.
-        warnings.simplefilter("ignore", sa.exc.SAWarning)
-        types = {column["name"]: column["type"] for column in inspector.get_columns(name.table, schema=name.schema)}
-    unique = {frozenset(inspector.get_pk_constraint(name.table, schema=name.schema)["constrained_columns"])}
-    for constraint in inspector.get_unique_constraints(name.table, schema=name.schema):
-        unique.add(frozenset(constraint["column_names"]))
-    for index in inspector.get_indexes(name.table, schema=name.schema):
-        # An expression or a WHERE makes an index unfit for ON CONFLICT.
-        whole = not any(str(option).endswith(("_where", "_length")) for option in index.get("dialect_options", {}))
-        if index["unique"] and whole and None not in index["column_names"]:
-            unique.add(frozenset(column for column in index["column_names"] if column is not None))
-    return _Found(types, tuple(unique))
 
 
 def _missing(schema: TableSchema, name: TargetName) -> TargetRefused:

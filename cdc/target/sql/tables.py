@@ -17,6 +17,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from cdc.model.batch import DeadLetter, Key
 from cdc.model.checkpoint import Progress, SourcePoint
 from cdc.model.position import Sequence
+from cdc.model.schema_change import SchemaChange
 from cdc.target.port import StoredLetter
 from cdc.target.sql.dialects import SqlDialect
 
@@ -110,7 +111,7 @@ class Statements:
     one) take the parameters of `lane_row`; all_progress and the letters' statements: connector, sink.
     Rows of read_progress and lock_progress go to `progress_of`, with `session` last; all_progress the same.
     list_letters has `limit` and gives rows for `stored_letter`; parked gives (db, table, key JSON) for `parked_key`;
-    drop_letter has `id`; drop_table_letters `db_name` and `table_name`.
+    drop_letter has `id`; drop_table_letters `db_name` and `table_name`, move_table_letters also `new_db` and `new_table`.
     """
 
     create: tuple[str, ...]
@@ -126,6 +127,7 @@ class Statements:
     count_letters: str
     drop_letter: str
     drop_table_letters: str
+    move_table_letters: str
 
 
 def statements(dialect: SqlDialect) -> Statements:
@@ -138,6 +140,12 @@ def statements(dialect: SqlDialect) -> Statements:
     )
     moved: dict[str, Any] = {name: sa.bindparam(name) for name in _MOVED}
     mine = PROGRESS.c.sink == sa.bindparam("sink")
+    of_table = sa.and_(
+        _SINK_LETTERS,
+        LETTERS.c.db_name == sa.bindparam("db_name"),
+        LETTERS.c.table_name == sa.bindparam("table_name"),
+    )
+    renamed: dict[str, Any] = {"db_name": sa.bindparam("new_db"), "table_name": sa.bindparam("new_table")}
     return Statements(
         # Progress last: who finds it there, finds the other too.
         create=tuple(
@@ -172,13 +180,8 @@ def statements(dialect: SqlDialect) -> Statements:
         + f" LIMIT {text(sa.bindparam('limit', type_=sa.Integer()))}",
         count_letters=text(sa.select(sa.func.count()).select_from(LETTERS).where(_SINK_LETTERS)),
         drop_letter=text(LETTERS.delete().where(_SINK_LETTERS, LETTERS.c.id == sa.bindparam("id"))),
-        drop_table_letters=text(
-            LETTERS.delete().where(
-                _SINK_LETTERS,
-                LETTERS.c.db_name == sa.bindparam("db_name"),
-                LETTERS.c.table_name == sa.bindparam("table_name"),
-            )
-        ),
+        drop_table_letters=text(LETTERS.delete().where(of_table)),
+        move_table_letters=text(LETTERS.update().where(of_table).values(renamed)),
     )
 
 
@@ -253,6 +256,12 @@ def letter_row(connector: str, sink: str, lane: str, letter: DeadLetter) -> dict
         "event": change.raw,
         "reason": letter.reason,
     }
+
+
+def table_letters(connector: str, sink: str, change: SchemaChange) -> dict[str, str]:
+    """The parameters of Statements.drop_table_letters and move_table_letters."""
+    old = {"connector": connector, "sink": sink, "db_name": change.db, "table_name": change.table}
+    return old if change.to is None else {**old, "new_db": change.to[0], "new_table": change.to[1]}
 
 
 def parked_key(row: Any) -> tuple[str, str, Key]:

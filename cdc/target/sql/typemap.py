@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.names import shown
 
 Type = TypeEngine[Any]
 _Make = Callable[[Column], Type]
@@ -18,8 +19,38 @@ INTEGERS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 
 TEXT_BYTES = {"tinytext": 2**8 - 1, "text": 2**16 - 1, "mediumtext": 2**24 - 1, "longtext": 2**32 - 1}
 BLOB_BYTES = {"tinyblob": 2**8 - 1, "blob": 2**16 - 1, "mediumblob": 2**24 - 1, "longblob": 2**32 - 1}
 BINARIES = ("binary", "varbinary", *BLOB_BYTES)
+GEOMETRIES = (
+    *("geometry", "point", "linestring", "polygon"),
+    *("multipoint", "multilinestring", "multipolygon", "geometrycollection"),
+)
+INETS = {"inet4": 15, "inet6": 39}
+# MySQL's DATA_TYPEs that SQLAlchemy has no class for (uuid: not in all versions); geomcollection is MySQL 8's geometrycollection.
+NAMED_TYPES = (*GEOMETRIES, "geomcollection", "vector", "uuid", "inet4", "inet6")
+_MOST_DIMENSIONS = 16_383
 # A row's columns share 65,535 bytes (MySQL manual, "Limits on Table Column Count and Row Size"), at 4 for a character.
 _LONGEST_VARCHAR = 16_383
+
+
+class Named(sa.UserDefinedType[Any]):
+    """A type as the server writes it (`vector(3)`), for those that SQLAlchemy has no class for."""
+
+    cache_ok = True
+
+    def __init__(self, text: str) -> None:
+        self.text = text.lower()
+
+    @property
+    def kind(self) -> str:
+        kind = self.text.partition("(")[0].strip()
+        return "geometrycollection" if kind == "geomcollection" else kind
+
+    @property
+    def length(self) -> int | None:
+        size = self.text.partition("(")[2].partition(")")[0]
+        return int(size) if size.isdecimal() else None
+
+    def get_col_spec(self, **_options: Any) -> str:
+        return self.text.upper()
 
 
 def integer_range(column: Column) -> tuple[int, int] | None:
@@ -32,13 +63,19 @@ def integer_range(column: Column) -> tuple[int, int] | None:
     return (0, 2155) if column.type == "year" else None
 
 
-def column_type(dialect: SqlDialect, column: Column, collations: frozenset[str] = frozenset()) -> Type:
+def column_type(
+    dialect: SqlDialect,
+    column: Column,
+    collations: frozenset[str] = frozenset(),
+    native: frozenset[str] = frozenset(),
+) -> Type:
     """The type with which a missing table's column is made; raises TargetRefused for types that are not mapped.
 
-    `collations`: those that a MySQL target has (information_schema.COLLATIONS); see `mysql_collation`.
+    Of a MySQL target: `collations` that it has (information_schema.COLLATIONS; see `mysql_collation`), and which of vector,
+    uuid, inet4, inet6 are types of its own (`native`).
     """
     if dialect.name == "mysql":
-        return _mysql(column, collations)
+        return _mysql(column, collations, native)
     make = _TABLES[dialect.name].get(column.type)
     if make is None:
         raise _unmapped(column, dialect.product)
@@ -75,6 +112,11 @@ _POSTGRESQL: Mapping[str, _Make] = {
     "set": lambda c: sa.TEXT(),
     # Not jsonb: it refuses \u0000 and rewrites numbers, so that equal to the source could not be tested as text.
     "json": lambda c: postgresql.JSON(),
+    # EWKB, which PostGIS casts to its geometry; without PostGIS it is kept as well.
+    **dict.fromkeys(GEOMETRIES, lambda c: postgresql.BYTEA()),
+    "vector": lambda c: postgresql.ARRAY(sa.REAL()),
+    "uuid": lambda c: postgresql.UUID(as_uuid=False),
+    **dict.fromkeys(INETS, lambda c: postgresql.INET()),
 }
 
 
@@ -93,7 +135,8 @@ _SQLITE: Mapping[str, _Make] = {
     # NUMERIC affinity would make floats of decimals.
     **dict.fromkeys(("decimal", "date", "time", "datetime", "timestamp"), lambda c: sqlite.TEXT()),
     **dict.fromkeys(("char", "varchar", *TEXT_BYTES, "enum", "set", "json"), lambda c: sqlite.TEXT()),
-    **dict.fromkeys(BINARIES, lambda c: sqlite.BLOB()),
+    **dict.fromkeys(("vector", "uuid", *INETS), lambda c: sqlite.TEXT()),
+    **dict.fromkeys((*BINARIES, *GEOMETRIES), lambda c: sqlite.BLOB()),
 }
 
 _TABLES: Mapping[str, Mapping[str, _Make]] = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE}
@@ -112,7 +155,9 @@ def mysql_collation(column: Column, collations: frozenset[str]) -> str:
     return next((name for name in binary if name in collations), "utf8mb4_bin")
 
 
-def _mysql(column: Column, collations: frozenset[str]) -> Type:
+def _mysql(column: Column, collations: frozenset[str], native: frozenset[str]) -> Type:
+    if column.type in native:
+        return Named(f"vector({column.length or _MOST_DIMENSIONS})" if column.type == "vector" else column.type)
     make = _MYSQL.get(column.type) or _MYSQL_TEXT.get(column.type)
     if make is None:
         raise _unmapped(column, "MySQL")
@@ -124,8 +169,8 @@ def _mysql(column: Column, collations: frozenset[str]) -> Type:
 
 def _unmapped(column: Column, product: str) -> TargetRefused:
     return TargetRefused(
-        f"column {column.name} has the type {column.type}, which has no counterpart in {product} here",
-        hint="leave it out with source.exclude_columns",
+        f"column {shown(column.name)} has the type {column.type}, which has no counterpart in {product} here",
+        hint="leave its table out: sink.tables, or source.tables where no other sink takes it",
     )
 
 
@@ -141,6 +186,16 @@ def _mysql_text(column: Column) -> Type:
     sizes: tuple[Callable[[], Type], ...] = (mysql.TINYTEXT, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
     step = 0 if column.charset == "utf8mb4" else 1
     return sizes[min(list(TEXT_BYTES).index(column.type) + step, 3)]()
+
+
+def _mysql_floats(column: Column) -> Type:
+    """A vector where the server has no such type: four bytes for each number."""
+    fits = column.length is not None and 4 * column.length <= _LONGEST_VARCHAR
+    return sa.VARBINARY(4 * (column.length or 1)) if fits else mysql.LONGBLOB()
+
+
+def _ascii(kind: type[mysql.CHAR] | type[mysql.VARCHAR], length: int) -> Type:
+    return kind(length, charset="ascii", collation="ascii_bin")
 
 
 _MYSQL_TEXT: Mapping[str, Callable[[Column], Any]] = {
@@ -173,4 +228,8 @@ _MYSQL: Mapping[str, _Make] = {
     "mediumblob": lambda c: mysql.MEDIUMBLOB(),
     "longblob": lambda c: mysql.LONGBLOB(),
     "json": lambda c: mysql.JSON(),
+    **dict.fromkeys(GEOMETRIES, lambda c: Named(c.type)),
+    "vector": _mysql_floats,
+    "uuid": lambda c: _ascii(mysql.CHAR, 36),
+    **dict.fromkeys(INETS, lambda c: _ascii(mysql.VARCHAR, 45)),
 }

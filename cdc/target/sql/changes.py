@@ -1,0 +1,105 @@
+"""What the SQL targets do alike to repeat a schema change; an adapter brings the hands that do it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from cdc.model.errors import RowRefused, TargetRefused
+from cdc.model.schema_change import SchemaChange
+from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.evolve import Evolution, evolve
+from cdc.target.sql.names import TargetName, quote, quote_table, shown
+from cdc.target.sql.plan import Planner
+from cdc.target.sql.reflect import Found
+
+
+class Hands(Protocol):
+    """One adapter's way to the target, within the lane's transaction or beside it."""
+
+    def do(self, sql: str) -> None:
+        """One DDL statement, without parameters."""
+
+    def alter(self, name: TargetName, found: Found, change: SchemaChange) -> None:
+        """Plans by `planned` and does it."""
+
+    def is_so(self, sql: str) -> bool:
+        """Whether a query gives a row."""
+
+    def drop_letters(self, change: SchemaChange) -> None: ...
+
+    def move_letters(self, change: SchemaChange) -> None: ...
+
+
+def repeat(planner: Planner, hands: Hands, change: SchemaChange) -> None:
+    """LaneWriter.change_schema, for errors within `refusing`; the plans are forgotten, whatever comes of it."""
+    name = planner.name(change.db, change.table)
+    try:
+        if change.kind == "create":
+            _create(planner, change)
+        elif change.kind == "drop":
+            hands.do(f"DROP TABLE IF EXISTS {quote_table(planner.server.dialect, name)}")
+            hands.drop_letters(change)
+        elif change.kind == "rename" and change.to is not None:
+            _rename(planner, hands, name, change)
+        elif change.kind == "alter":
+            found = planner.found(name)
+            if found is not None:
+                hands.alter(name, found, change)
+    finally:
+        planner.forget()
+
+
+def planned(planner: Planner, hands: Hands, name: TargetName, found: Found, change: SchemaChange) -> Evolution:
+    """The plan, once its checks have found nothing against it."""
+    evolution = evolve(planner.server, name, found, change)
+    for check in evolution.checks:
+        if hands.is_so(check.sql):
+            raise TargetRefused(check.problem, hint=check.hint)
+    return evolution
+
+
+@contextmanager
+def refusing(change: SchemaChange) -> Iterator[None]:
+    """What a server says of rows in the way is no row's refusal here: no event could be parked for it."""
+    try:
+        yield
+    except RowRefused as error:
+        raise TargetRefused(
+            f"the schema change of {shown(change.name)} cannot be repeated at the target: {error.message}",
+            hint="look at the rows in its way, and at the source's: bring both to the same values, then start again",
+        ) from None
+
+
+def _create(planner: Planner, change: SchemaChange) -> None:
+    """A table without a key or of an unknown shape is left to its first row, and so is one that is not ours to make."""
+    if change.schema is not None and change.schema.key and planner.makes_tables:
+        planner.plan(change.schema)
+
+
+def _rename(planner: Planner, hands: Hands, name: TargetName, change: SchemaChange) -> None:
+    planner.forget()
+    new = planner.name(*(change.to or ("", "")))
+    if new != name and planner.exists(name):
+        if planner.exists(new):
+            raise TargetRefused(
+                f"the target's table {shown(str(name))} cannot become {shown(str(new))}: both are there",
+                hint="drop or rename the one that is not the source's",
+            )
+        for statement in renaming(planner.server.dialect, name, new):
+            hands.do(statement)
+    hands.move_letters(change)
+
+
+def renaming(dialect: SqlDialect, old: TargetName, new: TargetName) -> list[str]:
+    if dialect.name == "mysql":
+        return [f"RENAME TABLE {quote_table(dialect, old)} TO {quote_table(dialect, new)}"]
+    if old.schema == new.schema:
+        return [f"ALTER TABLE {quote_table(dialect, old)} RENAME TO {quote(dialect, new.table)}"]
+    if dialect.name == "sqlite" or new.schema is None:
+        raise TargetRefused(
+            f"the target's table {shown(str(old))} cannot move to {shown(str(new))}",
+            hint="copy it by hand, and drop the old one",
+        )
+    between = TargetName(old.schema, new.table)
+    moved = [f"ALTER TABLE {quote_table(dialect, between)} SET SCHEMA {quote(dialect, new.schema)}"]
+    return ([] if between == old else renaming(dialect, old, between)) + moved
