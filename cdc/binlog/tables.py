@@ -1,47 +1,51 @@
-"""The captured tables as information_schema has them now, in the shape that the decoder makes from the binlog."""
+"""Tables as information_schema has them now, in the shape that the decoder makes from the binlog."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from cdc.binlog.history import keys
+from cdc.binlog.history.collations import charset_name, collation_name
+from cdc.binlog.history.columns import without_default
+from cdc.binlog.history.context import Context, Place
+from cdc.binlog.history.definitions import Index, Part, Source, read_default
+from cdc.binlog.history.tokens import STRING, Reader, Word, words
+from cdc.binlog.history.types import GEOMETRIES
+from cdc.binlog.history.values import Untold, constant
+from cdc.binlog.history.work import DATABASE
 from cdc.binlog.server import Server
+from cdc.model.change import Value
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
+from cdc.model.table_version import TableVersion
 
 _SYSTEM = "('mysql', 'information_schema', 'performance_schema', 'sys')"
 _COLUMNS = f"""
     SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, c.CHARACTER_MAXIMUM_LENGTH,
-           c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.IS_NULLABLE
+           c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.IS_NULLABLE,
+           c.COLUMN_DEFAULT, c.EXTRA, t.TABLE_COLLATION
     FROM information_schema.COLUMNS c
     JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
-    WHERE t.TABLE_TYPE = 'BASE TABLE' AND c.TABLE_SCHEMA NOT IN {_SYSTEM}
+    WHERE t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND c.TABLE_SCHEMA NOT IN {_SYSTEM}
     ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION
 """  # noqa: S608 — constants
-_UNIQUE_KEYS = f"""
-    SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, COLUMN_NAME
+_INDEXES = f"""
+    SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART
     FROM information_schema.STATISTICS
-    WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN {_SYSTEM}
+    WHERE TABLE_SCHEMA NOT IN {_SYSTEM}
     ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
 """  # noqa: S608 — constants
-_GEOMETRIES = frozenset(
-    {
-        "geometry",
-        "point",
-        "linestring",
-        "polygon",
-        "multipoint",
-        "multilinestring",
-        "multipolygon",
-        "geomcollection",
-        "geometrycollection",
-    }
-)
-# MariaDB types that the binlog has as fixed-length bytes.
-_AS_BINARY = {"uuid": 16, "inet6": 16, "inet4": 4}
+_DATABASES = f"""
+    SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN {_SYSTEM}
+    ORDER BY SCHEMA_NAME
+"""  # noqa: S608 — constants
+_TEXTS = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
+
+TableName = tuple[str, str]
 
 
 class _Described(NamedTuple):
-    """One row of information_schema.COLUMNS."""
+    """One row of information_schema.COLUMNS, with its table's collation."""
 
     db: str
     table: str
@@ -55,62 +59,116 @@ class _Described(NamedTuple):
     charset: str | None
     collation: str | None
     nullable: str
+    default: str | None
+    extra: str
+    table_collation: str | None
 
 
-def captured_tables(server: Server, captures: TableFilter) -> list[TableSchema]:
-    columns: dict[tuple[str, str], list[Column]] = defaultdict(list)
-    for row in map(_Described._make, server.query(_COLUMNS)):
-        if captures(row.db, row.table):
-            columns[row.db, row.table].append(_column(row))
-    keys = _keys(server)
+def captured_tables(server: Server, captures: Callable[[str, str], bool]) -> list[TableSchema]:
+    """Each with its primary key, or none; a unique key that stands in for it is not named."""
+    tables = _described(server, captures)
+    indexes = _indexes(server)
     return [
-        TableSchema(db, table, tuple(found), keys.get((db, table), {}).get("PRIMARY", ()))
-        for (db, table), found in columns.items()
+        TableSchema(*name, tuple(map(_column, rows)), _primary(indexes.get(name, ()))) for name, rows in tables.items()
     ]
 
 
 def tables_with_further_unique_keys(server: Server, captures: TableFilter) -> list[str]:
     return sorted(
         f"{db}.{table}"
-        for (db, table), keys in _keys(server).items()
-        if captures(db, table) and set(keys) - {"PRIMARY"}
+        for (db, table), indexes in _indexes(server).items()
+        if captures(db, table) and any(index.kind == "unique" for index in indexes)
     )
 
 
-def _keys(server: Server) -> dict[tuple[str, str], dict[str, tuple[str, ...]]]:
-    """Unique keys by table and name, columns in key order; an expression has no column."""
-    keys: dict[tuple[str, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for db, table, index, column in server.query(_UNIQUE_KEYS):
-        known = keys[db, table].get(index, ())
-        keys[db, table][index] = known if column is None else (*known, column)
-    return keys
+def baseline(server: Server, captures: Callable[[str, str], bool], place: Place) -> list[TableVersion]:
+    """What the schema history begins with: the captured tables as they are, and (table "") the default collation of every
+    database. `place` must be the end of the binlog while no table changes: compare the binlog's end before and after."""
+    flavor = server.product().flavor
+    found = [
+        TableVersion(*place, str(db), DATABASE, None, collation=collation_name(str(collation)))
+        for db, collation in server.query(_DATABASES)
+    ]
+    indexes = _indexes(server)
+    for name, rows in _described(server, captures).items():
+        columns = {row.name: _column(row) for row in rows}
+        own = keys.in_server_order(_in_order_of_creation(server, name, indexes.get(name, [])), columns)
+        schema = TableSchema(*name, tuple(columns.values()), keys.key(own, columns))
+        defaults = dict(_defaults(rows, columns, flavor))
+        collation = rows[0].table_collation
+        made = {**defaults, **keys.stored(own)}
+        found.append(
+            TableVersion(*place, *name, schema, made, None if collation is None else collation_name(collation))
+        )
+    return found
+
+
+def _described(server: Server, captures: Callable[[str, str], bool]) -> dict[TableName, list[_Described]]:
+    tables: dict[TableName, list[_Described]] = defaultdict(list)
+    for row in map(_Described._make, server.query(_COLUMNS)):
+        if captures(row.db, row.table):
+            tables[row.db, row.table].append(row)
+    return tables
+
+
+def _indexes(server: Server) -> dict[TableName, list[Index]]:
+    """By table, in the order of their names."""
+    parts: dict[tuple[str, str, str, bool], list[Part]] = defaultdict(list)
+    for db, table, name, not_unique, column, prefix in server.query(_INDEXES):
+        parts[db, table, name, bool(int(not_unique))].append(Part(column or "", bool(column) and prefix is None))
+    found: dict[TableName, list[Index]] = defaultdict(list)
+    for (db, table, name, not_unique), columns in parts.items():
+        kind = "primary" if name == keys.PRIMARY else "plain" if not_unique else "unique"
+        found[db, table].append(Index(name, kind, tuple(columns)))
+    return found
+
+
+def _in_order_of_creation(server: Server, name: TableName, indexes: Sequence[Index]) -> Sequence[Index]:
+    """It decides between unique keys where there is no primary one, and only SHOW INDEX has it."""
+    if sum(index.kind == "unique" for index in indexes) < 2 or any(index.kind == "primary" for index in indexes):
+        return indexes
+    db, table = (f"`{part.replace('`', '``')}`" for part in name)
+    order = list(dict.fromkeys(row[2] for row in server.query(f"SHOW INDEX FROM {db}.{table}")))
+    return sorted(indexes, key=lambda index: order.index(index.name))
+
+
+def _primary(indexes: Iterable[Index]) -> tuple[str, ...]:
+    return next((tuple(part.column for part in index.parts) for index in indexes if index.kind == "primary"), ())
 
 
 def _column(row: _Described) -> Column:
     kind = row.data_type.lower()
     nullable = row.nullable == "YES"
-    if kind in _GEOMETRIES:
-        return Column(row.name, "geometry", nullable=nullable)
-    if kind in _AS_BINARY:
-        return Column(row.name, "binary", length=_AS_BINARY[kind], nullable=nullable)
-    sized = kind in {"char", "varchar", "binary", "varbinary"}
-    length = row.length if sized else row.precision if kind == "bit" else None
+    if kind.upper() in GEOMETRIES:
+        return Column(row.name, GEOMETRIES[kind.upper()], nullable=nullable)
+    if kind == "vector":
+        return Column(row.name, kind, length=_in_parentheses(row.column_type), nullable=nullable)
     decimal = kind == "decimal"
-    temporal = kind in {"time", "datetime", "timestamp"}
-    scale = row.scale if decimal else row.fraction if temporal else None
     chosen = kind in {"enum", "set"}
+    textual = chosen or kind in _TEXTS
     return Column(
         row.name,
         kind,
         unsigned="unsigned" in row.column_type.lower() and not chosen,
-        length=_number(length),
+        length=_length(row, kind),
         precision=_number(row.precision) if decimal else None,
-        scale=_number(scale),
-        charset=None if kind == "json" else row.charset,
-        collation=None if kind == "json" else row.collation,
+        scale=_number(row.scale if decimal else row.fraction if kind in {"time", "datetime", "timestamp"} else None),
+        charset=charset_name(row.charset) if textual and row.charset else None,
+        collation=collation_name(row.collation, row.charset) if textual and row.collation else None,
         members=tuple(_members(row.column_type)) if chosen else (),
         nullable=nullable,
     )
+
+
+def _length(row: _Described, kind: str) -> int | None:
+    if kind in {"char", "varchar", "binary", "varbinary"}:
+        return _number(row.length)
+    return _number(row.precision) if kind == "bit" else None
+
+
+def _in_parentheses(column_type: str) -> int | None:
+    digits = column_type.partition("(")[2].partition(")")[0]
+    return int(digits) if digits.isdigit() else None
 
 
 def _number(value: Any) -> int | None:
@@ -118,7 +176,54 @@ def _number(value: Any) -> int | None:
 
 
 def _members(column_type: str) -> Iterable[str]:
-    """The strings of `enum('a','it''s')`."""
-    from sqlglot.dialects.mysql import MySQL  # noqa: PLC0415 — only tables with such columns need it
+    """The strings of `enum('a','it''s')`. information_schema does not escape backslashes, so it is read without escapes."""
+    return [word.text for word in words(column_type, 1 << 20) if word.kind == STRING]
 
-    return [token.text for token in MySQL().tokenize(f"SELECT {column_type}") if token.token_type.name == "STRING"]
+
+_NOT_CONSTANT = ("auto_increment", "generated", "default_generated")
+
+
+def _defaults(rows: Iterable[_Described], columns: dict[str, Column], flavor: str) -> Iterable[tuple[str, Value]]:
+    """Of the columns whose default is the same for all rows."""
+    for row in rows:
+        column = columns[row.name]
+        if any(word in row.extra.lower() for word in _NOT_CONSTANT) or row.extra.upper().startswith(
+            ("VIRTUAL", "STORED")
+        ):
+            continue
+        try:
+            literal = _mysql_default(row, column) if flavor == "mysql" else _mariadb_default(row)
+            yield row.name, without_default(column) if literal is None else constant(column, literal, _CONTEXT)
+        except Untold:
+            continue
+
+
+# A TIMESTAMP's constant default is shown in the time zone of a session that is not known: it is left out.
+_CONTEXT = Context("", 0, 0, "", 0, "")
+
+
+def _mysql_default(row: _Described, column: Column) -> Sequence[Word] | None:
+    """COLUMN_DEFAULT is the bare text; bytes as 0x…, bits as b'…'. Raises Untold for CURRENT_TIMESTAMP."""
+    text = row.default
+    if text is None:
+        return None
+    if text.upper().startswith("CURRENT_TIMESTAMP"):
+        raise Untold("is the time of the statement")
+    if column.type in {"binary", "varbinary"} and text.startswith("0x"):
+        return words(text)
+    return [Word(STRING, text, "")]
+
+
+def _mariadb_default(row: _Described) -> Sequence[Word] | None:
+    """COLUMN_DEFAULT is SQL: quoted, NULL as a word."""
+    if row.default is None or row.default.upper() == "NULL":
+        return None
+    reader = Reader(words(row.default, 0, "mariadb"))
+    try:
+        found = read_default(reader)
+        reader.end()
+    except LookupError as error:
+        raise Untold("is an expression") from error
+    if found.source is not Source.CONSTANT or found.wrapped:
+        raise Untold("is an expression")
+    return found.literal
