@@ -21,7 +21,7 @@ class Case(NamedTuple):
     behind: str
 
 
-def judge(case: Case, *, schema_changes_stop: bool) -> None:
+def judge(case: Case, *, schema_changes_stop: bool = False) -> None:
     """Raises NotUnderstood where the statement changed captured tables without row events, or may have."""
     match case.effect:
         case Effect.DROP | Effect.DROP_DATABASE if case.captured:

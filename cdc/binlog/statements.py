@@ -32,7 +32,8 @@ class Effect(Enum):
     XA = auto()
     HARMLESS = auto()  # no captured row can change by it
     TRUNCATE = auto()
-    DROP = auto()  # DROP TABLE, RENAME TABLE (both names), ALTER … RENAME, CREATE OR REPLACE TABLE
+    CREATE = auto()  # CREATE TABLE; also OR REPLACE, LIKE, … SELECT
+    DROP = auto()  # DROP TABLE, RENAME TABLE (both names), ALTER … RENAME
     DROP_DATABASE = auto()  # `tables` holds the database and ""
     ALTER = auto()
     REPLACE_ROWS = auto()  # partition and tablespace operations: rows come and go without row events
@@ -142,13 +143,13 @@ def read(sql: bytes, db: str, charset: int | None) -> Statement:
     if known is not None:
         return known
     try:
-        text = _text(sql, charset)
-        tokens = _tokens(text)
-        versioned = _VERSIONED.fullmatch(text)
+        written = text(sql, charset)
+        tokens = _tokens(written)
+        versioned = _VERSIONED.fullmatch(written)
         if not tokens and versioned:
             # The whole statement is a comment that servers execute.
             tokens = _tokens(versioned[1])
-        return _Reading(tokens, db, text).statement() if tokens else Statement(Effect.HARMLESS)
+        return _Reading(tokens, db, written).statement() if tokens else Statement(Effect.HARMLESS)
     except (ValueError, LookupError):
         return Statement(Effect.UNKNOWN)
 
@@ -160,7 +161,7 @@ def first_words(sql: bytes) -> str:
     return " ".join(words[0].upper().split()) if words else "a statement"
 
 
-def _text(sql: bytes, charset: int | None) -> str:
+def text(sql: bytes, charset: int | None) -> str:
     """Raises ValueError, LookupError or KeyError where the charset cannot be told or does not fit."""
     if charset is None or sql.isascii():
         return sql.decode("utf-8")
@@ -251,9 +252,11 @@ class _Reading:
         return self._ended(Statement(Effect.DROP, tuple(tables)))
 
     def _create(self) -> Statement:
-        if not self._skip("OR", "REPLACE") or not self._skip("TABLE"):
+        self._skip("OR", "REPLACE")
+        if not self._skip("TABLE"):
             return Statement(Effect.HARMLESS)
-        return Statement(Effect.DROP, (self._name(),))
+        self._skip("IF", "NOT", "EXISTS")
+        return Statement(Effect.CREATE, (self._name(),))
 
     def _drop(self) -> Statement:
         if self._is_temporary():
