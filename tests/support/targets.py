@@ -1,7 +1,8 @@
 """Targets for tests: a fresh place on each adapter's real server, looked at with the driver alone, and what to write there."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,25 @@ class Place:
             return "`" + name.replace("`", "``") + "`"
         return '"' + name.replace('"', '""') + '"'
 
+    @contextmanager
+    def reading(self, sql: str) -> Iterator[None]:
+        """A transaction that has read by `sql`, and stays open."""
+        connection: Any
+        if self.kind == "postgresql":
+            connection = psycopg.connect(self.url)
+        elif self.kind == "sqlite":
+            connection = sqlite3.connect(self.path, isolation_level=None)
+        else:
+            connection = self._mysql()
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        cursor.execute(sql)
+        cursor.fetchone()
+        try:
+            yield
+        finally:
+            connection.close()
+
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """One statement, committed, on a connection of its own."""
         if self.kind == "postgresql":
@@ -117,8 +137,13 @@ class Place:
                 return lite.execute(sql).fetchall()
             finally:
                 lite.close()
+        with self._mysql() as mysql, mysql.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def _mysql(self) -> "pymysql.connections.Connection[Any]":
         parts = urlsplit(self.url)
-        mysql = pymysql.connect(
+        return pymysql.connect(
             host=parts.hostname,
             port=parts.port or 3306,
             user=unquote(parts.username or ""),
@@ -128,9 +153,6 @@ class Place:
             autocommit=True,
             init_command="SET time_zone='+00:00'",
         )
-        with mysql, mysql.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
 
     @property
     def path(self) -> Path:
