@@ -178,7 +178,10 @@ def test_a_missing_file_in_the_middle_is_named(shop: Database, past: Past) -> No
     ):
         with pytest.raises(PositionError, match=rf"{past.names[1]} is missing.*first file is {past.names[3]}"):
             attempt()
-    assert "is missing" in failure(past.source, past.points[1]).message
+    error = failure(past.source, past.points[1])
+    assert isinstance(error, BinlogDamaged)
+    assert "is missing" in error.message
+    assert "bring it into the archive" in error.hint
     (finding,) = [f for f in past.source.check() if f.subject == "archives" and f.level == "warning"]
     assert past.names[1] in finding.text
 

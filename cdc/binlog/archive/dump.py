@@ -6,7 +6,7 @@ from collections.abc import Callable
 from cdc.binlog.archive.continuity import Continuity
 from cdc.binlog.archive.event_file import EventFile, opening
 from cdc.binlog.stream import RawEvents
-from cdc.model.errors import BinlogDamaged, SourceUnavailable
+from cdc.model.errors import BinlogDamaged, PositionError, SourceUnavailable
 
 Following = Callable[[EventFile], EventFile | RawEvents | None]
 
@@ -30,7 +30,8 @@ class ArchivedEvents:
         return self._closed if self._dump is None else self._dump.closed
 
     def event(self, wait_seconds: Callable[[], float]) -> memoryview | None:
-        """As BinlogConnection.event. Raises PositionError, BinlogDamaged, NotUnderstood, SourceChanged as well."""
+        """As BinlogConnection.event. Raises BinlogDamaged (also where the next file is missing), NotUnderstood and
+        SourceChanged as well."""
         while self._dump is None:
             if self._closed:
                 raise SourceUnavailable("the archive was closed", hint="read it anew")
@@ -52,7 +53,11 @@ class ArchivedEvents:
 
     def _move_on(self) -> None:
         left = self._file
-        following = self._following(left)
+        try:
+            following = self._following(left)
+        except PositionError as error:
+            # What is not there cannot be passed over: for who reads on it is a gap, with its own way out.
+            raise BinlogDamaged(error.message, hint=error.hint) from error
         if following is None:
             self.ended = True
             raise EOFError
