@@ -193,8 +193,6 @@ def test_random_tables_and_statements_at_mysql(
 ) -> None:
     if image == "MINIMAL":
         options = ""  # the document before the change is not in the binlog then, and the decoder stops
-    if any(kind.name == "json" for kind in columns) and image == "NOBLOB":
-        options = ""
     _random_statements(mysql_db, columns, rng, image=image, options=options, metadata=metadata)
 
 

@@ -4,9 +4,10 @@ import hashlib
 
 import pytest
 
-from cdc.binlog.decoder.port import DecodedRow
+from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues
 from cdc.binlog.decoder.projection import Projection
-from cdc.model.errors import TableRefused
+from cdc.model.change import Value
+from cdc.model.errors import NotUnderstood, TableRefused
 from cdc.model.schema import Column, TableSchema
 
 USERS = TableSchema(
@@ -96,3 +97,80 @@ def test_a_table_without_a_primary_key_is_refused_with_the_way_out() -> None:
 def test_a_key_column_cannot_be_excluded() -> None:
     with pytest.raises(TableRefused, match=r"shop\.users\.id is excluded, but belongs to the table's primary key"):
         Projection(USERS, ["shop.users.id"], [], b"")
+
+
+# ---- rows whose images lack columns
+
+_ = ABSENT
+KEY_OF_ANN = PartialValues((_, 1, "eu", _))
+
+
+def _project_partial(
+    *rows: DecodedRow,
+    defaults: dict[str, Value] | None = None,
+    unlogged: tuple[str, ...] = (),
+    **patterns: tuple[str, ...],
+) -> list[tuple[object, ...]]:
+    exclude, mask = patterns.get("exclude", ()), patterns.get("mask", ())
+    projection = Projection(USERS, exclude, mask, b"salt", defaults, unlogged)
+    return [(draft.op, draft.key, draft.before, draft.after) for draft in projection.drafts(rows)]
+
+
+def test_absent_is_neither_null_nor_in_the_row() -> None:
+    key = {"region": "eu", "id": 1}
+    after = PartialValues((_, _, _, "20.00"))
+    assert _project_partial(("u", KEY_OF_ANN, after)) == [("u", key, key, {**key, "salary": "20.00"})]
+    assert _project_partial(("u", KEY_OF_ANN, PartialValues((None, _, _, _)))) == [
+        ("u", key, key, {**key, "name": None})
+    ]
+    assert _project_partial(("d", KEY_OF_ANN, None)) == [("d", key, key, None)]
+
+
+def test_what_the_after_image_lacks_is_as_the_before_image_has_it() -> None:
+    """MariaDB's FULL_NODUP: the before image is whole, the after image has what changed."""
+    [(op, key, before, after)] = _project_partial(("u", ANN, PartialValues(("Anna", _, _, _))))
+    assert (op, key) == ("u", {"region": "eu", "id": 1})
+    assert before == {"name": "Ann", "id": 1, "region": "eu", "salary": "10.00"}
+    assert after == {"name": "Anna", "id": 1, "region": "eu", "salary": "10.00"}
+    drafts = _project_partial(("u", ANN, PartialValues((_, 2, _, _))))
+    assert [(draft[0], draft[1]) for draft in drafts] == [
+        ("d", {"region": "eu", "id": 1}),
+        ("c", {"region": "eu", "id": 2}),
+    ]
+    assert drafts[1][3] == {"name": "Ann", "id": 2, "region": "eu", "salary": "10.00"}
+
+
+def test_a_changed_key_stops_where_the_row_under_its_new_key_cannot_be_told_whole() -> None:
+    with pytest.raises(NotUnderstood, match=r"shop\.users: a row changed its key.*missing: name, salary.*image=FULL"):
+        _project_partial(("u", KEY_OF_ANN, PartialValues((_, 2, _, _))))
+    drafts = _project_partial(("u", KEY_OF_ANN, PartialValues((_, 2, _, _))), exclude=("*.salary", "*.name"))
+    assert [draft[0] for draft in drafts] == ["d", "c"]
+
+
+def test_an_inserted_row_takes_the_defaults_of_what_its_image_lacks_or_stops() -> None:
+    row: DecodedRow = ("c", None, PartialValues((_, 1, "eu", "10.00")))
+    with pytest.raises(NotUnderstood, match=r"shop\.users: an inserted row has columns.*missing: name\).*image=FULL"):
+        _project_partial(row)
+    [(_op, _key, _before, after)] = _project_partial(row, defaults={"name": None})
+    assert after == {"name": None, "id": 1, "region": "eu", "salary": "10.00"}
+    [(_op, _key, _before, after)] = _project_partial(row, exclude=("*.name",))
+    assert after == {"id": 1, "region": "eu", "salary": "10.00"}
+
+
+def test_a_default_is_masked_like_a_value() -> None:
+    row: DecodedRow = ("c", None, PartialValues((_, 1, "eu", "10.00")))
+    [(_op, _key, _before, masked)] = _project_partial(row, defaults={"name": "Ann"}, mask=("*.name",))
+    [(_op, _key, _before, plain)] = _project(("c", None, ANN), mask=("*.name",))
+    assert masked == plain
+
+
+def test_an_image_without_the_key_stops() -> None:
+    with pytest.raises(NotUnderstood, match=r"lacks columns of its key \(missing: region\)"):
+        _project_partial(("d", PartialValues(("Ann", 1, _, _)), None))
+
+
+def test_a_generated_column_that_may_have_changed_unseen_stops() -> None:
+    update: DecodedRow = ("u", KEY_OF_ANN, PartialValues(("Anna", _, _, _)))
+    with pytest.raises(NotUnderstood, match=r"generated columns that the binlog does not hold \(missing: salary\)"):
+        _project_partial(update, unlogged=("salary",))
+    assert _project_partial(update, unlogged=("salary",), exclude=("*.salary",))
