@@ -175,7 +175,10 @@ def _target(facts: Facts) -> Iterator[Finding]:
     for table, columns in problems.items():
         for column in columns:
             place = f"{table}.{column.column}" if column.column else table
-            yield Finding("error", subject, f"{place}: {column.problem}", column.hint)
+            if column.severity == "error":
+                yield Finding("error", subject, f"{place}: {column.problem}", column.hint)
+            else:
+                yield Finding("ok", subject, f"{place}: {column.problem}")
 
 
 def _dead_letters(facts: Facts) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from cdc.target.mysql_literals import Encoder, encoders
 from cdc.target.mysql_session import Session
 from cdc.target.port import ColumnFinding
 from cdc.target.sql.dialects import MYSQL
+from cdc.target.sql.losses import folds_case
 from cdc.target.sql.names import TargetName, quote, shown
 from cdc.target.sql.plan import Planner, TablePlan
 
@@ -89,8 +90,9 @@ class Tables:
         found = list(self.planner.findings(schema))
         facts = self._facts(self.planner.name(schema.db, schema.table))
         if facts.collations:
-            known = {finding.column for finding in found}
+            known = {finding.column for finding in found if finding.severity == "error"}
             found += [finding for finding in _findings(schema, facts) if finding.column not in known]
+        found += _loose(schema, facts)
         return tuple(found)
 
     def _look(self, plan: TablePlan) -> TargetTable:
@@ -149,6 +151,20 @@ def _findings(schema: TableSchema, facts: _Facts) -> Iterator[ColumnFinding]:
         problem = _key_problem(column, folded.get(name.casefold()))
         if problem:
             yield ColumnFinding(name, *problem)
+
+
+def _loose(schema: TableSchema, facts: _Facts) -> Iterator[ColumnFinding]:
+    """Columns that compare in another way than the source's, keys aside. A table that is not there gets what suits best."""
+    folded = {column.casefold(): collation for column, collation in facts.collations.items()}
+    named = []
+    for column in schema.columns:
+        there = folded.get(column.name.casefold())
+        differs = there is not None and column.collation is not None and _order(there) != _order(column.collation)
+        if column.name not in schema.key and differs and folds_case(column):
+            named.append(column.name)
+    if named:
+        problem = "compares by another collation than the source's, so that other texts are equal here"
+        yield ColumnFinding(", ".join(named), problem, "give it the source's collation where that matters", "note")
 
 
 def _key_problem(column: Column, target: str | None) -> tuple[str, str] | None:

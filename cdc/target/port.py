@@ -7,7 +7,7 @@ written), RowRefused (these values, for good), TargetRefused (stop).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
@@ -37,11 +37,13 @@ class StoredLetter:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFinding:
-    """A source column that the target's cannot hold: what is lost, and what to do."""
+    """Source columns (names joined by commas) that the target's cannot hold: what is lost, and what to do. A `note` stops
+    nothing: the values that are lost may never come."""
 
     column: str
     problem: str
     hint: str
+    severity: Literal["error", "note"] = "error"
 
 
 class LaneWriter(Protocol):
@@ -120,8 +122,8 @@ class Target(Protocol):
         """All lanes' progress rows of this connector and sink, as committed; empty where there is no table yet."""
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
-        """For `cdc check`: by source table `db.table`, the columns that cannot be held; raises as above when unreachable,
-        when rights are missing, or (create_tables: false) when a table is missing."""
+        """For `cdc check`: by source table `db.table`, the columns that cannot be held, and what those that can will lose;
+        raises as above when unreachable, when rights are missing, or (create_tables: false) when a table is missing."""
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]: ...
 

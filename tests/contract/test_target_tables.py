@@ -15,7 +15,7 @@ from cdc.model.errors import RowRefused, TargetRefused
 from cdc.model.schema import Column, TableSchema
 from cdc.target.port import LaneWriter, Target
 from tests.contract.conftest import LEASE_SECONDS
-from tests.support.targets import ORDERS, Place, deletes, inserts, moved, order, updates, write
+from tests.support.targets import ORDERS, Place, deletes, inserts, moved, order, problems, updates, write
 
 ALL_BYTES = b64encode(bytes(range(256))).decode()
 LATIN = {"charset": "latin1", "collation": "latin1_swedish_ci"}
@@ -253,7 +253,7 @@ def test_a_table_that_cannot_hold_the_sources_rows_is_refused_naming_table_and_c
     if place.kind == "sqlite" and ("39" in columns or "SMALLINT" in columns):
         pytest.skip("SQLite keeps to no declared length")
     place.execute(f"CREATE TABLE orders ({columns})")
-    (findings,) = target.inspect([ORDERS]).values()
+    (findings,) = problems(target, ORDERS).values()
     assert [finding.column for finding in findings] == [named]
     assert findings[0].problem
     assert findings[0].hint
@@ -268,12 +268,12 @@ def test_a_table_that_cannot_hold_the_sources_rows_is_refused_naming_table_and_c
 def test_a_table_that_is_fit_has_no_findings_and_extra_columns_are_left_alone(
     place: Place, target: Target, writer: LaneWriter
 ) -> None:
-    assert not target.inspect([ORDERS, EVERYTHING])
+    assert not problems(target, ORDERS, EVERYTHING)
     if place.sql:
         place.execute(
             "CREATE TABLE orders (ours VARCHAR(9) DEFAULT 'x', total BIGINT, id BIGINT PRIMARY KEY, note VARCHAR(99))"
         )
-    assert not target.inspect([ORDERS])
+    assert not problems(target, ORDERS)
     write(writer, inserts(order(1), order(2)))
     if place.sql:
         place.execute("UPDATE orders SET ours = 'kept'")
@@ -285,9 +285,9 @@ def test_a_table_that_is_fit_has_no_findings_and_extra_columns_are_left_alone(
 
 def test_what_a_target_makes_itself_it_finds_fit(place: Place, target: Target, writer: LaneWriter) -> None:
     write(writer, inserts(*_rows(), schema=EVERYTHING))
-    assert not target.inspect([EVERYTHING])
+    assert not problems(target, EVERYTHING)
     again = place.open(create_tables=False)
-    assert not again.inspect([EVERYTHING])
+    assert not problems(again, EVERYTHING)
     again.close()
 
 

@@ -16,7 +16,7 @@ from cdc.target.mysql_session import Session
 from cdc.target.port import LaneWriter, Target
 from cdc.target.registry import open_target
 from tests.fixtures.servers import Database, connect
-from tests.support.targets import inserts, letter, moved, order, updates, write
+from tests.support.targets import inserts, letter, moved, order, problems, updates, write
 from tests.support.wait import until
 
 LEASE_SECONDS = 2.0
@@ -401,7 +401,7 @@ def _user(db: Database, rights: str) -> SinkConfig:
 def test_a_user_without_the_right_to_create_uses_tables_that_are_there(writer: LaneWriter, db: Database) -> None:
     write(writer, inserts(order(1)))
     target = open_target("shop", "sink", _user(db, "SELECT, INSERT, UPDATE, DELETE"))
-    assert target.inspect([inserts().schema]) == {}
+    assert problems(target, inserts().schema) == {}
     poor = target.writer(LEASE_SECONDS)
     poor.take_over("1", 1)
     write(poor, inserts(order(2)), updates(order(1, "x")))
@@ -467,7 +467,7 @@ def test_a_table_that_cannot_be_kept_in_step_is_a_finding_and_refused(
 ) -> None:
     ask(db, f"CREATE TABLE edges ({table}")
     schema = schema_of(Column("c", "varchar", length=20, **TEXT))
-    found = target.inspect([schema])["shop.edges"]
+    found = problems(target, schema)["shop.edges"]
     assert any(problem in finding.problem for finding in found)
     writer.begin()
     with pytest.raises(TargetRefused, match=problem):
@@ -479,7 +479,7 @@ def test_a_key_that_the_target_would_fold_is_a_finding(target: Target, writer: L
     column = Column("k", "varchar", length=20, nullable=False, charset="utf8mb4", collation="utf8mb4_bin")
     schema = TableSchema("shop", "folded", (column,), ("k",))
     ask(db, "CREATE TABLE folded (k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY)")
-    (finding,) = target.inspect([schema])["shop.folded"]
+    (finding,) = problems(target, schema)["shop.folded"]
     assert finding.column == "k"
     assert "utf8mb4_general_ci" in finding.problem
     # The one that the writer makes itself keeps them apart.
@@ -489,5 +489,5 @@ def test_a_key_that_the_target_would_fold_is_a_finding(target: Target, writer: L
 
 
 def test_a_check_makes_no_table(target: Target, db: Database) -> None:
-    assert target.inspect([inserts().schema]) == {}
+    assert problems(target, inserts().schema) == {}
     assert ask(db, "SHOW TABLES") == []

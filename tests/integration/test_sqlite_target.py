@@ -18,7 +18,7 @@ from cdc.model.errors import RowRefused, TargetBusy, TargetRefused, TargetUnavai
 from cdc.model.schema import Column, TableSchema
 from cdc.target.port import LaneWriter, Target
 from cdc.target.registry import open_target
-from tests.support.targets import ORDERS, inserts, order, updates, write
+from tests.support.targets import ORDERS, inserts, order, problems, updates, write
 
 LEASE_SECONDS = 1.0
 
@@ -218,7 +218,7 @@ def test_a_full_disk_is_an_outage_and_nothing_of_the_transaction_stays(file: Pat
 def test_a_check_makes_nothing_and_says_what_is_wrong_with_the_place(
     target: Target, file: Path, tmp_path: Path
 ) -> None:
-    assert target.inspect([ORDERS]) == {}
+    assert problems(target, ORDERS) == {}
     assert list(tmp_path.iterdir()) == []
     nowhere = open_target("shop", "sink", SinkConfig(url=f"sqlite:///{tmp_path}/no/such/x.db"))
     with pytest.raises(TargetRefused, match="folder"):

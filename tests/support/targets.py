@@ -19,7 +19,7 @@ from cdc.model.config import SinkConfig
 from cdc.model.position import Sequence as Position
 from cdc.model.schema import Column, TableSchema
 from cdc.target.memory import store
-from cdc.target.port import LaneWriter, Target
+from cdc.target.port import ColumnFinding, LaneWriter, Target
 from cdc.target.registry import open_target
 
 ORDERS = TableSchema(
@@ -166,6 +166,12 @@ class Place:
             listed = ", ".join(map(self.quoted, columns))
             found = [tuple(row) for row in self.execute(f"SELECT {listed} FROM {self.quoted(table)}")]
         return sorted(found, key=lambda row: row[0])
+
+
+def problems(target: Target, *schemas: TableSchema) -> dict[str, list[ColumnFinding]]:
+    """What cannot be held at all, by table; without the notes."""
+    found = {name: [one for one in every if one.severity == "error"] for name, every in target.inspect(schemas).items()}
+    return {name: errors for name, errors in found.items() if errors}
 
 
 def write(writer: LaneWriter, *batches: TableBatch, count: int = 1, **how: Any) -> None:

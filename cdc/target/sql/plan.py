@@ -18,6 +18,7 @@ from cdc.target.port import ColumnFinding
 from cdc.target.sql import holds
 from cdc.target.sql.dialects import SqlDialect
 from cdc.target.sql.evolve import Server
+from cdc.target.sql.losses import losses
 from cdc.target.sql.names import TargetName, check, quote, quote_table, shown, target_name
 from cdc.target.sql.reflect import Found, reflect
 from cdc.target.sql.typemap import Type, column_type
@@ -117,16 +118,19 @@ class Planner:
             return sa.inspect(connection).has_table(name.table, schema=name.schema)
 
     def findings(self, schema: TableSchema) -> Sequence[ColumnFinding]:
-        """What the target's table cannot hold; nothing where it is missing and will be made. Makes nothing."""
+        """What the target's table, as it is or as it will be made, cannot hold, and what it will lose. Makes nothing."""
         name = self.name(schema.db, schema.table)
-        with self._connect() as connection:
-            found = reflect(connection, name)
-        if found is not None:
-            return tuple(self._column_findings(schema, found, name))
-        if not self._config.create_tables:
-            raise _missing(schema, name)
-        self._definition(schema, name)
-        return ()
+        found = self.found(name)
+        if found is None:
+            if not self._config.create_tables:
+                raise _missing(schema, name)
+            self._definition(schema, name)
+            return tuple(losses(self._dialect, [(column, self.type(column)) for column in schema.columns]))
+        errors = tuple(self._column_findings(schema, found, name))
+        names = self._folded(found)
+        there = [(column, names.get(self._fold(column.name))) for column in schema.columns]
+        held = [(column, found.types[at]) for column, at in there if at is not None]
+        return errors + tuple(losses(self._dialect, held))
 
     def _make(self, schema: TableSchema) -> TablePlan:
         name = self.name(schema.db, schema.table)
