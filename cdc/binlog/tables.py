@@ -153,8 +153,8 @@ def _column(row: _Described) -> Column:
         length=_length(row, kind),
         precision=_number(row.precision) if decimal else None,
         scale=_number(row.scale if decimal else row.fraction if kind in {"time", "datetime", "timestamp"} else None),
-        charset=charset_name(row.charset) if textual and row.charset else None,
-        collation=collation_name(row.collation, row.charset) if textual and row.collation else None,
+        charset=charset_name(row.charset or "binary") if textual else None,
+        collation=collation_name(row.collation or "binary", row.charset) if textual else None,
         members=tuple(_members(row.column_type)) if chosen else (),
         nullable=nullable,
     )
@@ -176,24 +176,26 @@ def _number(value: Any) -> int | None:
 
 
 def _members(column_type: str) -> Iterable[str]:
-    """The strings of `enum('a','it''s')`. information_schema does not escape backslashes, so it is read without escapes."""
-    return [word.text for word in words(column_type, 1 << 20) if word.kind == STRING]
+    """The strings of `enum('a','it''s')`."""
+    return [word.text for word in words(column_type) if word.kind == STRING]
 
 
-_NOT_CONSTANT = ("auto_increment", "generated", "default_generated")
+_NOT_CONSTANT = ("auto_increment", "generated")
+_TIMES = frozenset(("date", "time", "datetime", "timestamp"))
 
 
 def _defaults(rows: Iterable[_Described], columns: dict[str, Column], flavor: str) -> Iterable[tuple[str, Value]]:
-    """Of the columns whose default is the same for all rows."""
+    """Of the columns whose default is the same for all rows, where information_schema shows it whole."""
     for row in rows:
         column = columns[row.name]
-        if any(word in row.extra.lower() for word in _NOT_CONSTANT) or row.extra.upper().startswith(
-            ("VIRTUAL", "STORED")
-        ):
+        if any(word in row.extra.lower() for word in _NOT_CONSTANT):
             continue
         try:
             literal = _mysql_default(row, column) if flavor == "mysql" else _mariadb_default(row)
-            yield row.name, without_default(column) if literal is None else constant(column, literal, _CONTEXT)
+            if literal is None:
+                yield row.name, without_default(column)
+            elif not _is_cut(column, literal, flavor):
+                yield row.name, constant(column, literal, _CONTEXT)
         except Untold:
             continue
 
@@ -202,16 +204,23 @@ def _defaults(rows: Iterable[_Described], columns: dict[str, Column], flavor: st
 _CONTEXT = Context("", 0, 0, "", 0, "")
 
 
+def _is_cut(column: Column, literal: Sequence[Word], flavor: str) -> bool:
+    """Both products show six digits of a FLOAT, and a question mark for what is not in their utf8mb3; MySQL ends bytes at the
+    first zero."""
+    text = "".join(word.text for word in literal)
+    if column.type == "float":
+        return sum(character.isdigit() for character in text) >= 6
+    return "?" in text or (flavor == "mysql" and column.type in {"binary", "varbinary"} and text != "")
+
+
 def _mysql_default(row: _Described, column: Column) -> Sequence[Word] | None:
-    """COLUMN_DEFAULT is the bare text; bytes as 0x…, bits as b'…'. Raises Untold for CURRENT_TIMESTAMP."""
+    """COLUMN_DEFAULT is the bare text; bits are b'…'. Raises Untold for CURRENT_TIMESTAMP."""
     text = row.default
     if text is None:
         return None
-    if text.upper().startswith("CURRENT_TIMESTAMP"):
+    if column.type in _TIMES and text.upper().startswith("CURRENT_TIMESTAMP"):
         raise Untold("is the time of the statement")
-    if column.type in {"binary", "varbinary"} and text.startswith("0x"):
-        return words(text)
-    return [Word(STRING, text, "")]
+    return words(text) if column.type == "bit" else [Word(STRING, text, "")]
 
 
 def _mariadb_default(row: _Described) -> Sequence[Word] | None:
@@ -224,6 +233,6 @@ def _mariadb_default(row: _Described) -> Sequence[Word] | None:
         reader.end()
     except LookupError as error:
         raise Untold("is an expression") from error
-    if found.source is not Source.CONSTANT or found.wrapped:
+    if found.source is not Source.CONSTANT:
         raise Untold("is an expression")
-    return found.literal
+    return found.literal or None

@@ -44,6 +44,7 @@ def altered(before: Shape, given: Sequence[Clause], context: Context) -> Shape:
             _drop_index(shape, one)
     added = _change_in_place(shape, given, context)
     _move_and_add(shape, added)
+    _keep_key_not_null(shape)
     for one in given:
         if isinstance(one, clauses.SetDefault):
             _set_default(shape, one, context)
@@ -104,7 +105,6 @@ def _change_in_place(shape: Shape, given: Sequence[Clause], context: Context) ->
         if slot.was is not None:
             shape.slots.remove(slot)
     shape.rename_columns(names)
-    _keep_key_not_null(shape)
     return later
 
 

@@ -18,6 +18,7 @@ from cdc.model.schema import Column
 _MAX_VARYING_BYTES = 65_535
 _WITH_CHARSET = frozenset(("char", "varchar", *TEXTS, "enum", "set"))
 _AS_BYTES = {"char": "binary", "varchar": "varbinary", **dict(zip(TEXTS, BLOBS, strict=True))}
+_WIDE = frozenset(("ucs2", "utf16", "utf16le", "utf32"))
 _UNSIGNED = values.INTEGERS | {"decimal", "float", "double"}
 
 
@@ -69,7 +70,7 @@ def _sized(kind: str, length: int | None, charset: str | None) -> tuple[str, int
         kind = "text" if kind == "varchar" else "blob"
     elif kind not in {"text", "blob"}:
         return kind, length
-    if not byte_length:
+    if byte_length is None:
         return kind, None
     sizes = TEXTS if kind == "text" else BLOBS
     return next(name for name, size in zip(sizes, SIZES, strict=True) if byte_length <= size), None
@@ -94,6 +95,9 @@ def converted(column: Column, collation: str) -> Column:
     if column.charset is None:
         return column
     charset = charset_of(collation)
+    if column.members and charset in _WIDE:
+        # Both servers garble the members.
+        raise LookupError(f"column {column.name} is an {column.type} that becomes {charset}")
     if column.type not in TEXTS:
         return _replaced(column, column.type, column.length, collation)
     before = BYTES_PER_CHARACTER.get(column.charset, 1)
@@ -119,7 +123,8 @@ def _replaced(column: Column, kind: str, length: int | None, collation: str) -> 
 def default_of(made: Definition, column: Column, context: Context) -> Value | NoDefault:
     """What a row takes that does not name the column, where that is the same for all rows."""
     default = made.default
-    if default.source is Source.CONSTANT and not default.wrapped:
+    # To MySQL a constant in parentheses is an expression, which it evaluates, and logs, for every row.
+    if default.source is Source.CONSTANT and not (default.wrapped and context.flavor == "mysql"):
         try:
             return values.constant(column, default.literal, context, made.type.scale)
         except values.Untold:

@@ -74,7 +74,7 @@ def read_definition(name: str, reader: Reader, context: Context) -> Definition:
     if made.type.serial:
         made.unsigned, made.nullable, made.unique = True, False, True
         made.default = Default(Source.NUMBERED)
-    while not reader.ended and reader.peek() not in {"FIRST", "AFTER", ";"}:
+    while not reader.ended and reader.peek() not in {"FIRST", "AFTER", "PARTITION", ";"}:
         _attribute(made, reader)
     return made
 

@@ -56,7 +56,7 @@ def read(status: bytes | memoryview, flavor: str) -> Session:
     if flavor == "mariadb" and 0 in found:
         explicit = bool(flags & _EXPLICIT_TIMESTAMPS)
     microseconds = found.get(128) or found.get(13)
-    phase = int.from_bytes(found.get(130, b"")[:2], "little")
+    phase = found.get(130, b"\0")[0]
     return Session(
         charset,
         _number(found.get(1)),
@@ -110,7 +110,7 @@ def _span(code: int, status: bytes, at: int) -> tuple[int, int]:
         return at, end
     if code == 130:  # MariaDB's GTID flags; a COMMIT or ROLLBACK of an ALTER names its start
         more = status[at] & (_COMMITS_ALTER | _UNDOES_ALTER)
-        return at, at + 2 + (8 if more else 0)
+        return at, at + 1 + (8 if more else 0)
     if code == 131:
         return at + 1, at + 1 + 4 * status[at]
     return at, at - 1

@@ -26,8 +26,8 @@ INTEGERS = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
 _TEXTS = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
 _BYTES = frozenset(("varbinary", "tinyblob", "blob", "mediumblob", "longblob"))
 _ZERO_DATE, _ZERO_TIME = "0000-00-00", "00:00:00"
-_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
-_TIME = re.compile(r"(-?)(\d{1,3}):(\d{1,2}):(\d{1,2})(?:\.(\d*))?")
+_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})(\d\d)(\d\d)")
+_TIME = re.compile(r"(-?)(\d{1,3}):(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?")
 
 
 class Untold(ValueError):
@@ -108,6 +108,8 @@ def constant(column: Column, literal: Sequence[Word], context: Context, digits: 
     if not literal:
         return None
     kind = column.type
+    if kind == "bit" and literal[-1].kind == STRING:
+        return int.from_bytes(_bytes_of(literal), "big")
     if kind in INTEGERS or kind in {"decimal", "float", "double", "bit", "year"}:
         return _number(column, _decimal_of(literal), literal, digits)
     if kind in {"date", "datetime", "timestamp", "time"}:
@@ -135,9 +137,8 @@ def _number(column: Column, value: Decimal, literal: Sequence[Word], digits: int
     if kind == "decimal":
         return _decimal(value, column)
     if kind in {"float", "double"}:
-        if digits is not None:
-            value = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-        return float(value) if kind == "double" else float32(struct.pack("<f", value), 0)[0]
+        rounded = float(value) if digits is None else round(float(value) * 10**digits) / 10**digits
+        return rounded if kind == "double" else float32(struct.pack("<f", rounded), 0)[0]
     whole = int(value.to_integral_value(ROUND_HALF_UP))
     short = literal[-1].kind == STRING and len(literal[-1].text.strip()) < 3
     if kind == "year" and 0 <= whole < 100 and (whole or short):
@@ -157,8 +158,6 @@ def _decimal_of(literal: Sequence[Word]) -> Decimal:
     if word.upper in {"TRUE", "FALSE"}:
         return Decimal(word.upper == "TRUE")
     text = ("-" if literal[0].upper == "-" else "") + word.text.strip()
-    if text[:2].lower() == "b'" and text.endswith("'"):
-        return Decimal(int(text[2:-1], 2))  # as information_schema shows a bit's default
     try:
         value = Decimal(text)
     except InvalidOperation as error:
@@ -210,7 +209,8 @@ def _temporal(column: Column, text: str, context: Context) -> str:
     date = _DATE.fullmatch(date_text)
     if date is None:
         raise Untold("is a date in a form that is not known here")
-    shown = f"{date[1]}-{date[2]:0>2}-{date[3]:0>2}"
+    year, month, day = filter(None, date.groups())
+    shown = f"{year}-{month:0>2}-{day:0>2}"
     if column.type == "date":
         return shown
     local = f"{shown}T{_time(column, time_text) if time_text else _ZERO_TIME + _fraction(0, column)}"
@@ -231,7 +231,7 @@ def _time(column: Column, text: str) -> str:
     if given[scale:].strip("0"):
         raise Untold("has more digits of fraction than the column")
     fraction = f".{given[:scale]:0<{scale}}" if scale else ""
-    return f"{parts[1]}{parts[2]:0>2}:{parts[3]:0>2}:{parts[4]:0>2}{fraction}"
+    return f"{parts[1]}{parts[2]:0>2}:{parts[3]:0>2}:{parts[4] or '':0>2}{fraction}"
 
 
 def _fraction(microseconds: int, column: Column) -> str:
