@@ -23,6 +23,7 @@ NAMES: Final[dict[str, str]] = {
     "sink.received": "a batch came from the queue",
     "sink.begun": "the target's transaction has begun",
     "sink.locked": "the progress row is locked and the token checked",
+    "sink.altering": "a statement of a schema change is about to run at the target",
     "sink.applied": "the rows are written, the progress row not yet",
     "sink.progress": "the progress row is written, not yet committed",
     "sink.committed": "the target committed",

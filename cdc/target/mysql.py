@@ -24,6 +24,7 @@ from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
 from cdc.target.sql.plan import Planner
+from cdc.target.sql.reflect import teach
 from cdc.target.sql.tables import progress_of, stored_letter
 
 # An ALTER may copy a large table; the server is heard of by TCP's keepalive meanwhile.
@@ -40,7 +41,8 @@ class MySqlTarget:
         self._config = config
         self._names = {"connector": connector, "sink": sink}
         # A connection of its own for looking at tables and making them: DDL commits what is open on its connection.
-        self._engine = sa.create_engine("mysql+pymysql://", creator=self._open_for_ddl, poolclass=NullPool)
+        engine = sa.create_engine("mysql+pymysql://", creator=self._open_for_ddl, poolclass=NullPool)
+        self._engine = teach(engine)
 
     def writer(self, lease_seconds: float) -> LaneWriter:
         return self._writer(lease_seconds)

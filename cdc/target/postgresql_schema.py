@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from cdc.model.schema_change import SchemaChange
+from cdc.observe.failpoints import failpoint
 from cdc.target.postgresql_connection import Connection
 from cdc.target.sql.changes import planned
 from cdc.target.sql.dialects import POSTGRESQL
@@ -29,6 +30,7 @@ class SchemaHands:
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{wait_seconds * 1000:.0f}",))
 
     def do(self, sql: str) -> None:
+        failpoint("sink.altering")
         self._connection.execute(sql.encode())
 
     def alter(self, name: TargetName, found: Found, change: SchemaChange) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cdc.model.errors import TargetRefused
 from cdc.model.schema_change import SchemaChange
+from cdc.observe.failpoints import failpoint
 from cdc.target.sql.changes import planned
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.evolve import Rebuild
@@ -43,6 +44,7 @@ class SchemaHands:
         self._names = dict(names)
 
     def do(self, sql: str) -> None:
+        failpoint("sink.altering")
         self._connection.execute(sql)
 
     def alter(self, name: TargetName, found: Found, change: SchemaChange) -> None:

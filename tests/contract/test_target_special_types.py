@@ -158,7 +158,10 @@ def test_uuid_and_inet_come_back_as_they_were_written_and_find_their_rows(
     batch.deletes.append((values[0],))
     write(writer, batch, count=2)
     assert not problems(target, schema)
-    found = place.rows("t", ["k", "v"])
+    found: list[tuple[Any, ...]] = place.rows("t", ["k", "v"])
+    if place.kind == "postgresql" and kind != "uuid":
+        # As the server writes it: Python's IPv6Address would write ::ffff:c000:201.
+        found = place.execute("SELECT host(k), host(v) FROM t")
     assert sorted((str(k), str(v)) for k, v in found) == sorted((value, values[0]) for value in values[1:])
 
 

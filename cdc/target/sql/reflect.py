@@ -53,6 +53,20 @@ def reflect(connection: sa.Connection, name: TargetName) -> Found | None:
     return Found(types, tuple(unique), primary, key.get("name"), not_null)
 
 
+class _Unread(sa.types.NullType):
+    """Takes the place of a type with arguments, `vector(3)`, on which SQLAlchemy's reader of SHOW CREATE TABLE would fail."""
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        super().__init__()
+
+
+def teach(engine: sa.Engine) -> sa.Engine:
+    """Lets a MySQL engine pass over the types that `reflect` reads by itself."""
+    dialect: Any = engine.dialect
+    dialect.ischema_names = {**dialect.ischema_names, **dict.fromkeys(NAMED_TYPES, _Unread)}
+    return engine
+
+
 def _named(connection: sa.Connection, name: TargetName) -> dict[str, Any]:
     """The types that SQLAlchemy has no class for."""
     rows = connection.execute(_NAMED, {"schema": name.schema, "name": name.table, "kinds": list(NAMED_TYPES)})
