@@ -172,6 +172,16 @@ _RULES: Mapping[tuple[str, ...], Callable[[SqlDialect, Column, Column], Verdict]
 }
 
 
+def beyond(dialect: SqlDialect, column: Column) -> str:
+    """SQL on `{c}` for values that the source's column cannot have, where that is easily asked; "" elsewhere."""
+    span = integer_range(column)
+    if span is not None and span[1] < 2**63:
+        return f"{{c}} < {span[0]} OR {{c}} > {span[1]}"
+    if column.type in {"char", "varchar"}:
+        return f"{_CHARACTERS[dialect.name]} > {column.length or 1}"
+    return ""
+
+
 def rewriting(dialect: SqlDialect, before: Column, after: Column) -> str | None:
     """What must be made of the values of a column that keeps its type at the target, as SQL on `{c}`; None: nothing.
 

@@ -12,7 +12,7 @@ from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.model.schema_change import SchemaChange
 from cdc.target.sql import holds
-from cdc.target.sql.conversions import Exact, Inexact, judge, rewriting
+from cdc.target.sql.conversions import Exact, Inexact, beyond, judge, rewriting
 from cdc.target.sql.dialects import SqlDialect
 from cdc.target.sql.literals import literal
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
@@ -247,10 +247,7 @@ class _Plan:
                 else self._refuse(place, column, "it is there already, and cannot hold the values")
             )
         if place.before is None:
-            if fits or self._same(now, made):
-                return Change(place)
-            widens = holds.widens(self._dialect, now, made)
-            return Change(place, made) if widens else self._refuse(place, column, "what it was before is not known")
+            return self._from_unknown(place, column, now)
         was = self._server.type_of(place.before)
         if self._same(now, made) and not self._same(was, made):
             # Done before, or by hand.
@@ -259,6 +256,17 @@ class _Plan:
         if isinstance(verdict, Inexact):
             return self._refuse(place, column, verdict.reason)
         return self._exactly(place, column, now, verdict, was)
+
+    def _from_unknown(self, place: Place, column: Column, now: Type) -> Change:
+        """The source's old type is not known; the target's tells as much as it can."""
+        made = self._server.type_of(column)
+        if self._same(now, made):
+            return Change(place)
+        if holds.widens(self._dialect, now, made):
+            return Change(place, made)
+        if holds.problem(self._dialect, column, now) is None and holds.fraction(now) <= (column.scale or 0):
+            return Change(place, unless=beyond(self._dialect, column))
+        return self._refuse(place, column, "what it was before is not known")
 
     def _exactly(self, place: Place, column: Column, now: Type, verdict: Exact, was: Type) -> Change:
         made, before = self._server.type_of(column), place.before or column

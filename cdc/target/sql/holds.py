@@ -78,6 +78,14 @@ def _holds_integers(span: tuple[int, int], target: Type) -> bool:
     return held is not None and held[0] <= low and high <= held[1]
 
 
+def fraction(target: Type) -> int:
+    """Digits behind the point that a decimal or a time has at most, as far as its type says so; 0 for other types."""
+    if isinstance(target, sa.Float):
+        return 0
+    precision = getattr(target, "precision", None) if not isinstance(target, sa.Numeric) else None
+    return getattr(target, "scale", None) or getattr(target, "fsp", None) or precision or 0
+
+
 def widens(dialect: SqlDialect, now: Type, to: Type) -> bool:
     """Whether every value of a column of the type `now` is the same in one of the type `to`, both the target's."""
     held, wanted = _integers_of(now), _integers_of(to)
