@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cdc.binlog.decoder.port import Decoder, TableMap, table_map_names
+from cdc.binlog.decoder.port import MARIADB_UPDATE_ROWS_EVENT, Decoder, TableMap, table_map_names
 from cdc.binlog.decoder.projection import Projection
 from cdc.model.change import Draft
 from cdc.model.config import SourceConfig
@@ -53,7 +53,8 @@ class Capture:
         return Projection(schema, config.exclude_columns, config.mask_columns, salt)
 
     def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
-        return table.projection.drafts(self._decoder.rows(kind, body, table.map))
+        rows = self._decoder.rows(kind, body, table.map)
+        return table.projection.drafts(rows, may_replace=kind == MARIADB_UPDATE_ROWS_EVENT)
 
     def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
         """The table's schema where this stream has not shown it before."""

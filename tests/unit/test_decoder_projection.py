@@ -164,6 +164,19 @@ def test_a_default_is_masked_like_a_value() -> None:
     assert masked == plain
 
 
+def test_what_may_be_a_replace_without_its_defaults_stops() -> None:
+    """MariaDB's; an UPDATE has the key in its after image only where it sets it."""
+    projection = Projection(USERS, (), (), b"")
+    replaced: DecodedRow = ("u", KEY_OF_ANN, PartialValues(("Anna", 1, "eu", _)))
+    with pytest.raises(
+        NotUnderstood, match=r"replaced with columns back at their defaults \(missing: salary\).*image=FULL"
+    ):
+        projection.drafts([replaced], may_replace=True)
+    assert len(projection.drafts([replaced])) == 1
+    assert len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", _, _, _)))], may_replace=True)) == 1
+    assert len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", 1, "eu", "1.00")))], may_replace=True)) == 1
+
+
 def test_an_image_without_the_key_stops() -> None:
     with pytest.raises(NotUnderstood, match=r"lacks columns of its key \(missing: region\)"):
         _project_partial(("d", PartialValues(("Ann", 1, _, _)), None))

@@ -67,6 +67,7 @@ class Projection:
         self._fingerprint = self.schema.fingerprint()
         self._names = names
         self._kept = tuple(kept)
+        self._key_places = tuple(n for n, column in enumerate(schema.columns) if column.name in schema.key)
         self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
         self._hash = hasher(salt)
         self._defaults = dict(defaults or {})
@@ -74,14 +75,15 @@ class Projection:
         changes_nothing = len(kept) == len(schema.columns) and not masked
         self._row = self._whole if changes_nothing else self._projected
 
-    def drafts(self, rows: Sequence[DecodedRow]) -> list[Draft]:
+    def drafts(self, rows: Sequence[DecodedRow], *, may_replace: bool = False) -> list[Draft]:
         """One draft for each row of one rows event, in order; an update that changes the key makes two, `d` of the old, `c` of
         the new. A column that the images do not tell is in neither `before` nor `after`.
 
-        Raises NotUnderstood, naming table and columns, where a row must be told whole and its image lacks columns: a create
-        without a known default for them, and an update that changes the key."""
+        `may_replace`: the event may be of a REPLACE that MariaDB logged as an update, without the columns that it put back to
+        their defaults. Raises NotUnderstood, naming table and columns, where a row must be told whole and its image lacks
+        columns: a create without a known default for them, an update that changes the key, or what may be a REPLACE."""
         if rows and (type(rows[0][1]) is PartialValues or type(rows[0][2]) is PartialValues):
-            return [draft for row in rows for draft in self._drafts_of_partial(row)]
+            return [draft for row in rows for draft in self._drafts_of_partial(row, may_replace)]
         drafts: list[Draft] = []
         add = drafts.append
         db, table, schema, key_of = self.schema.db, self.schema.table, self._fingerprint, self._key_of
@@ -96,8 +98,9 @@ class Projection:
                 add(Draft(op, db, table, schema, key, before, after))
         return drafts
 
-    def _drafts_of_partial(self, row: DecodedRow) -> Iterator[Draft]:
-        """An update's after image lacks what it did not change: that is as the before image has it, or not told."""
+    def _drafts_of_partial(self, row: DecodedRow, may_replace: bool) -> Iterator[Draft]:
+        """An update's after image lacks what it did not change: that is as the before image has it, or not told. Of a REPLACE
+        it has the key, which a minimal image of an UPDATE has only where the statement sets it."""
         op, old, new = row
         db, table, schema = self.schema.db, self.schema.table, self._fingerprint
         before = None if old is None else self._told(old)
@@ -112,6 +115,8 @@ class Projection:
             self._require(
                 self._unlogged, after, "a row may have changed in generated columns that the binlog does not hold"
             )
+            if may_replace and self._has_key(new):
+                self._require(self._names, after, "a row was updated, or replaced with columns back at their defaults")
             key, new_key = self._told_key(before), self._told_key(after)
             if key == new_key:
                 yield Draft(op, db, table, schema, key, before, after)
@@ -128,6 +133,9 @@ class Projection:
             if value is not ABSENT:
                 row[name] = self._hash(value) if name in self._masked else value
         return row
+
+    def _has_key(self, values: Values) -> bool:
+        return all(values[index] is not ABSENT for index in self._key_places)
 
     def _with_defaults(self, values: Values) -> Values:
         filled = list(values)
