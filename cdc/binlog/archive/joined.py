@@ -7,19 +7,18 @@ way who reads what the server still has.
 from collections.abc import Callable
 from dataclasses import replace
 
-from cdc.binlog.archive.catalogue import ArchivedFile, Catalogue, Listing, following, head
+from cdc.binlog.archive.catalogue import Catalogue, Listing, following
 from cdc.binlog.archive.dump import ArchivedEvents
 from cdc.binlog.archive.event_file import EventFile
+from cdc.binlog.archive.origin import Origin
 from cdc.binlog.connection import BinlogConnection, DumpRequest
 from cdc.binlog.port import BinlogFile
 from cdc.binlog.server import Server
 from cdc.binlog.stream import RawEvents
 from cdc.model.config import SourceConfig
-from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.errors import PositionError
 from cdc.model.file_url import file_urls
 from cdc.model.position import FilePosition, file_number
-
-_APART = "keep the files of each server, and those of before a RESET, in a folder of their own"
 
 
 class Joined:
@@ -79,29 +78,16 @@ class Joined:
         if file_number(file) >= file_number(first):
             return
         listing = self.catalogue.listing()
-        server_id = self._server.variables("server_id").get("server_id", "0")
+        origin = Origin(self._server, first, created(first))
         name = file
         while name != first:
             copy = listing.find(name)
             if copy is None:
                 raise self._hole(name, first, listing)
-            self._require_ours(copy, int(server_id))
+            origin.require(copy)
             name = following(name)
-        overlap = listing.find(first)
-        if overlap is not None and head(overlap).created != created(first):
-            raise SourceChanged(f"{overlap.path} is not the file that the source has by that name", hint=_APART)
-
-    def _require_ours(self, copy: ArchivedFile, server_id: int) -> None:
-        """By the server's product and number. MySQL's GTIDs tell better, and are compared on the way from file to file."""
-        found = head(copy)
-        flavor = self._server.product().flavor
-        with_gtids = flavor == "mysql" and self._server.dumps_by_gtids()
-        if found.flavor != flavor or (found.server_id != server_id and not with_gtids):
-            raise SourceChanged(
-                f"{copy.path} is of {found.version} with server_id {found.server_id}, "
-                f"the source is {self._server.product().text} with {server_id}",
-                hint=_APART,
-            )
+        if overlap := listing.find(first):
+            origin.require(overlap)
 
     def purged(self, file: str, way_out: str) -> PositionError:
         """The error for a file that the server has purged and the archive lacks."""
