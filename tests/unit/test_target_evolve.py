@@ -11,8 +11,9 @@ from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange, SetKey, Step
 from cdc.target.sql.changes import renaming
+from cdc.target.sql.column_changes import Server
 from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SQLITE, SqlDialect
-from cdc.target.sql.evolve import Evolution, Server, evolve, filling
+from cdc.target.sql.evolve import Evolution, evolve, filling
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.reflect import Found
 from cdc.target.sql.typemap import Type, column_type

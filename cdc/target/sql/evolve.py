@@ -4,24 +4,21 @@
 Never from the statement's own text. What cannot be repeated exactly is refused before anything is done.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.model.schema_change import SchemaChange
 from cdc.target.sql import holds
-from cdc.target.sql.conversions import Exact, Inexact, beyond, judge, rewriting
-from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.column_changes import Change, Server, decide
+from cdc.target.sql.conversions import rewriting
 from cdc.target.sql.literals import literal
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
 from cdc.target.sql.reflect import Found
 from cdc.target.sql.reshape import Place, Reshaped, reshape
-from cdc.target.sql.typemap import BLOB_BYTES, GEOMETRIES, TEXT_BYTES, Type, mysql_collation
+from cdc.target.sql.typemap import BLOB_BYTES, GEOMETRIES, TEXT_BYTES, Type
 
-_DISPLAY_WIDTH = re.compile(r"\b((?:TINY|SMALL|MEDIUM|BIG)?INT(?:EGER)?|YEAR)\(\d+\)")
-_COLLATED = re.compile(r" (?:CHARACTER SET|COLLATE) \S+")
 # MySQL's DEFAULT takes no literal for these (manual, "Data Type Default Values").
 _NO_DEFAULT = {*TEXT_BYTES, *BLOB_BYTES, *GEOMETRIES, "json", "vector"}
 
@@ -56,26 +53,6 @@ class Evolution:
 
     def __bool__(self) -> bool:
         return bool(self.alter or self.rebuild or self.tail)
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What of the target a plan rests on. `type_of` gives the type with which a column is made there (see
-    typemap.column_type); `collations` as there."""
-
-    dialect: SqlDialect
-    type_of: Callable[[Column], Type]
-    collations: frozenset[str] = field(default_factory=frozenset)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One kept column's way: `to` is its new type, None where it stays; `rewrite` an expression on `{c}` for its values."""
-
-    place: Place
-    to: Type | None = None
-    rewrite: str | None = None
-    unless: str = ""
 
 
 def evolve(server: Server, name: TargetName, found: Found, change: SchemaChange) -> Evolution:
@@ -234,71 +211,12 @@ class _Plan:
     # Types and values.
 
     def _changes(self) -> list[Change]:
-        return [self._change(place, place.column) for place in self._reshaped.places if place.origin and place.column]
-
-    def _change(self, place: Place, column: Column) -> Change:
-        now = self._found.types[place.origin or ""]
-        made = self._server.type_of(column)
-        fits = holds.problem(self._dialect, column, now) is None
-        if not place.modified:
-            return (
-                Change(place)
-                if fits
-                else self._refuse(place, column, "it is there already, and cannot hold the values")
-            )
-        if place.before is None:
-            return self._from_unknown(place, column, now)
-        was = self._server.type_of(place.before)
-        if self._same(now, made) and not self._same(was, made):
-            # Done before, or by hand.
-            return Change(place)
-        verdict = judge(self._dialect, place.before, column)
-        if isinstance(verdict, Inexact):
-            return self._refuse(place, column, verdict.reason)
-        return self._exactly(place, column, now, verdict, was)
-
-    def _from_unknown(self, place: Place, column: Column, now: Type) -> Change:
-        """The source's old type is not known; the target's tells as much as it can."""
-        made = self._server.type_of(column)
-        if self._same(now, made):
-            return Change(place)
-        if holds.widens(self._dialect, now, made):
-            return Change(place, made)
-        if holds.problem(self._dialect, column, now) is None and holds.fraction(now) <= (column.scale or 0):
-            return Change(place, unless=beyond(self._dialect, column))
-        return self._refuse(place, column, "what it was before is not known")
-
-    def _exactly(self, place: Place, column: Column, now: Type, verdict: Exact, was: Type) -> Change:
-        made, before = self._server.type_of(column), place.before or column
-        ours = self._same(now, was)
-        if ours and (not self._same(was, made) or self._recollated(before, column)):
-            own = self._dialect.name == "mysql"
-            return Change(place, made, None if own else rewriting(self._dialect, before, column), verdict.unless)
-        if holds.problem(self._dialect, column, now) is None:
-            if not ours and (before.type, column.type) == ("float", "double"):
-                return self._refuse(place, column, "it has kept more digits than a FLOAT has")
-            return Change(place, None, rewriting(self._dialect, before, column), verdict.unless)
-        if holds.widens(self._dialect, now, made):
-            return Change(place, made, rewriting(self._dialect, before, column), verdict.unless)
-        return self._refuse(place, column, f"its type {self._text(now)} is not the one that it was made with")
-
-    def _refuse(self, place: Place, column: Column, why: str) -> Change:
-        raise TargetRefused(
-            f"column {shown(column.name)} of the target's table {shown(str(self._name))} cannot become"
-            f" {holds.source_text(column)}: {why}",
-            hint=f"convert it by hand, with the source's values, to {self._text(self._server.type_of(column))};"
-            " where that is its type already, let this change pass with schema_changes: ignore",
-        )
-
-    def _same(self, one: Type, other: Type) -> bool:
-        """Collations, and the width that integers are shown with, change no values."""
-        first, second = (_COLLATED.sub("", _DISPLAY_WIDTH.sub(r"\1", self._text(kind))) for kind in (one, other))
-        return first == second
-
-    def _recollated(self, before: Column, after: Column) -> bool:
-        if self._dialect.name != "mysql" or before.collation == after.collation:
-            return False
-        return mysql_collation(before, self._server.collations) != mysql_collation(after, self._server.collations)
+        types = self._found.types
+        return [
+            decide(self._server, self._name, place, place.column, types[place.origin])
+            for place in self._reshaped.places
+            if place.origin is not None and place.column is not None
+        ]
 
     def _checks(self, changes: Sequence[Change]) -> tuple[Check, ...]:
         hint = "look at these rows, and at the source's: bring both to the same values, then start again"

@@ -16,8 +16,8 @@ from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column, TableSchema
 from cdc.target.port import ColumnFinding
 from cdc.target.sql import holds
+from cdc.target.sql.column_changes import Server
 from cdc.target.sql.dialects import SqlDialect
-from cdc.target.sql.evolve import Server
 from cdc.target.sql.losses import losses
 from cdc.target.sql.names import TargetName, check, quote, quote_table, shown, target_name
 from cdc.target.sql.reflect import Found, reflect
