@@ -4,11 +4,9 @@ A store is shared by all who open the same URL in this process, so that a test c
 are on the wire; there are no types and no unique keys beside the primary one.
 """
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
 from time import monotonic
 
 import orjson
@@ -20,68 +18,15 @@ from cdc.model.config import SinkConfig
 from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.target.memory_schema import change_schema
+from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
 from cdc.target.port import ColumnFinding, StoredLetter
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
-from cdc.target.sql.reshape import reshape
 
-Lane = tuple[str, str, str]
-Refuse = Callable[[str, Row], str | None]
+__all__ = ["MemoryStore", "MemoryTarget", "MemoryWriter", "forget", "store"]
+
 _SETTLE_SECONDS = 20.0
-
-
-def _accept(_table: str, _row: Row) -> str | None:
-    return None
-
-
-class MemoryStore:
-    """What one URL stands for. `refuse(table, row)` may be set by a test: the reason why a row violates a constraint."""
-
-    def __init__(self) -> None:
-        self.refuse: Refuse = _accept
-        self.changed = threading.Condition()
-        self.tables: dict[str, dict[Key, Row]] = {}
-        self.lanes: dict[Lane, Progress] = {}
-        self.holders: dict[Lane, MemoryWriter] = {}
-        self.letters: dict[int, tuple[Lane, StoredLetter]] = {}
-        self.ids = count(1)
-
-    def rows(self, table: str) -> dict[Key, Row]:
-        """A copy of a table's committed rows by key; empty where there is no such table."""
-        with self.changed:
-            return {key: dict(row) for key, row in self.tables.get(table, {}).items()}
-
-
-_stores: dict[str, MemoryStore] = {}
-_stores_lock = threading.Lock()
-
-
-def store(url: str) -> MemoryStore:
-    """The store of a URL, made when it is first asked for."""
-    with _stores_lock:
-        return _stores.setdefault(url, MemoryStore())
-
-
-def forget(url: str) -> None:
-    """Drops a store: whoever opens the URL from now on finds an empty one."""
-    with _stores_lock:
-        _stores.pop(url, None)
-
-
-@dataclass(slots=True)
-class _Overlay:
-    """A transaction's own changes: rows by table and key, None for a deleted one; `emptied` tables hide what is below,
-    `dropped` ones are gone; `renamed` letters have another table."""
-
-    tables: dict[str, dict[Key, Row | None]] = field(default_factory=dict)
-    emptied: set[str] = field(default_factory=set)
-    dropped: set[str] = field(default_factory=set)
-    settled: set[int] = field(default_factory=set)
-    renamed: dict[int, tuple[str, str]] = field(default_factory=dict)
-
-    def copy(self) -> "_Overlay":
-        tables = {name: dict(rows) for name, rows in self.tables.items()}
-        return _Overlay(tables, set(self.emptied), set(self.dropped), set(self.settled), dict(self.renamed))
 
 
 class MemoryWriter:
@@ -94,7 +39,7 @@ class MemoryWriter:
         self._lease_seconds = lease_seconds
         self._token = 0
         self._ended = False
-        self._overlay: _Overlay | None = None
+        self._overlay: Overlay | None = None
         self._parking: list[DeadLetter] = []
 
     def take_over(self, lane: str, token: int) -> Progress | None:
@@ -120,7 +65,7 @@ class MemoryWriter:
             if self._token == 0 or stored is None or stored.token != self._token:
                 raise _fenced(self._lane, self._token, stored.token if stored else 0)
             self._store.holders[self._place] = self
-            self._overlay = _Overlay()
+            self._overlay = Overlay()
             return stored
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
@@ -152,34 +97,9 @@ class MemoryWriter:
             overlay.settled |= self._letters_of(schema_db, table)
 
     def change_schema(self, change: SchemaChange) -> None:
-        """There are no types here: only names change, and fills come."""
-        name = str(target_name(self._config.table, change.db, change.table))
         with self._store.changed:
-            overlay = self._open()
-            there = name in self._store.tables
-            if change.kind == "create" and change.schema and change.schema.key and self._config.create_tables:
-                overlay.tables.setdefault(name, {})
-            elif change.kind == "drop":
-                overlay.settled |= self._letters_of(change.db, change.table)
-                overlay.dropped |= {name} if there else set()
-            elif change.kind == "rename" and change.to is not None:
-                self._rename(overlay, name, change.to)
-                overlay.renamed |= dict.fromkeys(self._letters_of(change.db, change.table), change.to)
-            elif change.kind == "alter" and there:
-                overlay.tables[name] = {**reshaped_rows(name, self._store.tables[name], change)}
-                overlay.emptied.add(name)
-
-    def _rename(self, overlay: _Overlay, name: str, to: tuple[str, str]) -> None:
-        new = str(target_name(self._config.table, *to))
-        if new == name or name not in self._store.tables:
-            return
-        if new in self._store.tables:
-            raise TargetRefused(
-                f"table {shown(name)} cannot become {shown(new)}: both are there",
-                hint="drop or rename the one that is not the source's",
-            )
-        overlay.tables[new] = dict(self._store.tables[name])
-        overlay.dropped.add(name)
+            letters = self._letters_of(change.db, change.table)
+            change_schema(self._store, self._open(), self._config, change, letters)
 
     def _letters_of(self, db: str, table: str) -> set[int]:
         return {
@@ -201,12 +121,7 @@ class MemoryWriter:
             overlay = self._open()
             if (progress.lane, progress.token) != (self._lane, self._token):
                 raise _fenced(self._lane, progress.token, self._token)
-            self._publish(overlay)
-            for number in overlay.settled:
-                self._store.letters.pop(number, None)
-            for number, (db, table) in overlay.renamed.items():
-                at, parked = self._store.letters[number]
-                self._store.letters[number] = (at, replace(parked, db=db, table=table))
+            overlay.publish(self._store)
             for letter in self._parking:
                 number = next(self._store.ids)
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
@@ -226,12 +141,12 @@ class MemoryWriter:
             self._wait_for_all(lanes_of(letters))
             there = {letter.id for letter in letters} & self._store.letters.keys()
             expect_dropped(letters, len(there))
-            work = _Overlay()
+            work = Overlay()
             for batch in batches:
                 self._delete(work, batch)
             for batch in batches:
                 self._write(work, batch, tolerant=True)
-            self._publish(work)
+            work.publish(self._store)
             for number in there:
                 del self._store.letters[number]
 
@@ -243,7 +158,7 @@ class MemoryWriter:
         if self._ended:
             raise TargetUnavailable("another worker ended this session", hint="it is tried again with a new one")
 
-    def _open(self) -> _Overlay:
+    def _open(self) -> Overlay:
         self._alive()
         if self._overlay is None:
             raise TargetRefused("no transaction was begun", hint="report this: it is a defect of the sink")
@@ -272,8 +187,12 @@ class MemoryWriter:
                     raise TargetBusy(f"lane {self._lane} is locked by its sink", hint="it is tried again")
 
     def _end_holder(self) -> None:
-        self._store.holders.pop(self._place)._ended = True
+        self._store.holders.pop(self._place).end()
         self._store.changed.notify_all()
+
+    def end(self) -> None:
+        """Somebody else has ended this session."""
+        self._ended = True
 
     def _release(self) -> None:
         if self._store.holders.get(self._place) is self:
@@ -282,20 +201,7 @@ class MemoryWriter:
         self._overlay = None
         self._parking = []
 
-    def _publish(self, overlay: _Overlay) -> None:
-        for name in overlay.dropped:
-            self._store.tables.pop(name, None)
-        for name in overlay.emptied:
-            self._store.tables.get(name, {}).clear()
-        for name, rows in overlay.tables.items():
-            table = self._store.tables.setdefault(name, {})
-            for key, row in rows.items():
-                if row is None:
-                    table.pop(key, None)
-                else:
-                    table[key] = row
-
-    def _table(self, overlay: _Overlay, schema: TableSchema) -> str:
+    def _table(self, overlay: Overlay, schema: TableSchema) -> str:
         name = str(target_name(self._config.table, schema.db, schema.table))
         if not schema.key:
             raise TargetRefused(
@@ -306,18 +212,18 @@ class MemoryWriter:
         overlay.tables.setdefault(name, {})
         return name
 
-    def _row(self, overlay: _Overlay, name: str, key: Key) -> Row | None:
+    def _row(self, overlay: Overlay, name: str, key: Key) -> Row | None:
         own = overlay.tables[name]
         if key in own:
             return own[key]
         return None if name in overlay.emptied else self._store.tables.get(name, {}).get(key)
 
-    def _delete(self, overlay: _Overlay, batch: TableBatch) -> None:
+    def _delete(self, overlay: Overlay, batch: TableBatch) -> None:
         name = self._table(overlay, batch.schema)
         for key in batch.deletes:
             overlay.tables[name][key] = None
 
-    def _write(self, overlay: _Overlay, batch: TableBatch, *, tolerant: bool) -> None:
+    def _write(self, overlay: Overlay, batch: TableBatch, *, tolerant: bool) -> None:
         name = self._table(overlay, batch.schema)
         for row in batch.updates:
             key = tuple(row[column] for column in batch.schema.key)
@@ -333,7 +239,7 @@ class MemoryWriter:
             key = tuple(row[column] for column in batch.schema.key)
             self._put(overlay, name, key, {**(self._row(overlay, name, key) or {}), **row})
 
-    def _put(self, overlay: _Overlay, name: str, key: Key, row: Row) -> None:
+    def _put(self, overlay: Overlay, name: str, key: Key, row: Row) -> None:
         reason = self._store.refuse(name, row)
         if reason is not None:
             raise RowRefused(f"table {shown(name)} refuses row {list(key)}: {reason}", hint="see the test's `refuse`")
@@ -381,29 +287,6 @@ class MemoryTarget:
         with self.store.changed:
             mine = (self._connector, self._sink)
             return [letter for at, letter in self.store.letters.values() if at[:2] == mine]
-
-
-def reshaped_rows(name: str, rows: Mapping[Key, Row], change: SchemaChange) -> dict[Key, Row]:
-    """A table's rows after an `alter`. Raises TargetRefused like `reshape`, and where the new key does not tell rows apart."""
-    names = dict.fromkeys(column for row in rows.values() for column in row)
-    if not rows:
-        return {}
-    reshaped = reshape(name, names, change.steps, str)
-    made: dict[Key, Row] = {}
-    for old_key, row in rows.items():
-        new: Row = {}
-        for place in reshaped.places:
-            if place.origin is None:
-                new[place.name] = place.fill
-            elif place.origin in row:
-                new[place.name] = row[place.origin]
-        made[tuple(new.get(column) for column in reshaped.key) if reshaped.key else old_key] = new
-    if len(made) < len(rows):
-        raise TargetRefused(
-            f"the key of table {shown(name)} cannot follow the source's: two rows have the same",
-            hint="copy the table anew (cdc snapshot)",
-        )
-    return made
 
 
 def _check_there(place: MemoryStore, config: SinkConfig, name: str) -> None:

@@ -32,7 +32,10 @@ _HINTS: Mapping[type[CdcError], str] = {
     TargetRefused: "mend what is named, then start again; `cdc check` looks at all of it",
 }
 
-_RIGHTS = "grant SELECT, INSERT, UPDATE, DELETE, CREATE and CREATE TEMPORARY TABLES on the target's database"
+_RIGHTS = (
+    "grant SELECT, INSERT, UPDATE, DELETE, CREATE and CREATE TEMPORARY TABLES on the target's database, and for schema changes"
+    " ALTER and DROP"
+)
 _HINT_OF: Mapping[int, str] = {
     **dict.fromkeys((ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR, ER.COLUMNACCESS_DENIED_ERROR), _RIGHTS),
     ER.ACCESS_DENIED_ERROR: "check user, password and tls in sink.url and sink.tls",
