@@ -22,14 +22,15 @@ FOLDER = Path(__file__).parents[1] / "unit" / "golden"
 class Case(NamedTuple):
     """`columns` of the table, what is done to it (`{t}` is its name), and what is asked before the last statement.
 
-    `session`: SET statement's assignments. `metadata`: binlog_row_metadata. `known`: the columns but `id` as a schema history
-    knows them, where the decoder is given one.
+    `only`: the server that has it, from version `since` on. `session`: a SET statement's assignment. `metadata`:
+    binlog_row_metadata. `known`: the columns but `id` as a schema history knows them, where the decoder is given one.
     """
 
     columns: str
     statements: tuple[str, ...]
     select: str
     only: str = ""
+    since: int = 0
     session: str = ""
     metadata: str = "FULL"
     known: tuple[Column, ...] = ()
@@ -146,6 +147,17 @@ CASES = {
         "HEX(a), HEX(b), c",
         only="mysql",
     ),
+    "vectors_of_mariadb": Case(
+        "a VECTOR(3), b VECTOR(100), c VARBINARY(12)",
+        (
+            "INSERT INTO {t} VALUES (1, VEC_FromText('[1, 0.1, -34.5]'), NULL, x'01')",
+            "INSERT INTO {t} VALUES (2, x'0000803fcdcccc3d000080ff', NULL, NULL)",
+        ),
+        "HEX(a), HEX(b), HEX(c)",
+        only="mariadb",
+        since=11,
+        known=(Column("a", "vector", length=3), Column("b", "vector", length=100), Column("c", "varbinary", length=12)),
+    ),
     "text_in_eucjpms": Case(
         "a VARCHAR(20) CHARACTER SET eucjpms",
         (
@@ -252,8 +264,9 @@ def record(url: str, names: Container[str] = CASES) -> None:
         "autocommit": True,
     }
     connection, dump = pymysql.connect(**arguments, conv=TEXT_ANSWERS), lambda: pymysql.connect(**arguments)
+    version = int(connection.get_server_info().removeprefix("5.5.5-").partition(".")[0])
     for name, case in CASES.items():
-        if case.only in ("", parts.scheme) and name in names:
+        if case.only in ("", parts.scheme) and name in names and version >= case.since:
             golden = _run(connection, dump, name, case)
             text = json.dumps(golden, indent=1, ensure_ascii=False)
             (FOLDER / f"{parts.scheme}_{name}.json").write_text(text + "\n", encoding="utf-8")

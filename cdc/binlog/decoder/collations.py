@@ -1,4 +1,4 @@
-"""Collation ids of MySQL 9.7 and MariaDB 10.11. Generated; a test holds it to the servers.
+"""Collation ids of MySQL 9.7 and MariaDB 11.8. Generated; a test holds it to the servers.
 
 MySQL:   SELECT id, collation_name FROM information_schema.collations
 MariaDB: SELECT id, full_collation_name FROM information_schema.collation_character_set_applicability
@@ -64,7 +64,8 @@ _TEXT = """
 314:utf8mb4_sr_latn_0900_ai_ci 315:utf8mb4_sr_latn_0900_as_cs 316:utf8mb4_bs_0900_ai_ci 317:utf8mb4_bs_0900_as_cs
 318:utf8mb4_bg_0900_ai_ci 319:utf8mb4_bg_0900_as_cs 320:utf8mb4_gl_0900_ai_ci 321:utf8mb4_gl_0900_as_cs
 322:utf8mb4_mn_cyrl_0900_ai_ci 323:utf8mb4_mn_cyrl_0900_as_cs 576:utf8mb3_croatian_ci 577:utf8mb3_myanmar_ci
-578:utf8mb3_thai_520_w2 608:utf8mb4_croatian_ci 609:utf8mb4_myanmar_ci 610:utf8mb4_thai_520_w2 640:ucs2_croatian_ci
+578:utf8mb3_thai_520_w2 579:utf8mb3_general1400_as_ci
+608:utf8mb4_croatian_ci 609:utf8mb4_myanmar_ci 610:utf8mb4_thai_520_w2 611:utf8mb4_general1400_as_ci 640:ucs2_croatian_ci
 641:ucs2_myanmar_ci 642:ucs2_thai_520_w2 672:utf16_croatian_ci 673:utf16_myanmar_ci 674:utf16_thai_520_w2
 736:utf32_croatian_ci 737:utf32_myanmar_ci 738:utf32_thai_520_w2 1025:big5_chinese_nopad_ci 1027:dec8_swedish_nopad_ci
 1028:cp850_general_nopad_ci 1030:hp8_english_nopad_ci 1031:koi8r_general_nopad_ci 1032:latin1_swedish_nopad_ci
