@@ -275,6 +275,46 @@ def test_a_server_that_crashed_leaves_a_file_without_rotation_which_is_read_on_f
     source.close()
 
 
+def test_files_without_checksums_are_read(shop: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    source = open_source(shop, archives=(f"file://{folder}/",))
+    execute(shop, "SET GLOBAL binlog_checksum = 'NONE'")
+    try:
+        begin = source.resolve("latest")
+        insert(shop, 1, 2)
+        middle = source.resolve("latest")
+        insert(shop, 3)
+        execute(shop, "FLUSH BINARY LOGS")
+        insert(shop, 4)
+    finally:
+        execute(shop, "SET GLOBAL binlog_checksum = 'CRC32'")
+    insert(shop, 5)
+    *old, newest = file_names(shop)
+    copy_binlogs(shop, folder, *old)
+    purge_to(shop, newest)
+    assert ids_after(source, source.verify(begin)) == [1, 2, 3, 4, 5]
+    assert ids_after(source, source.resolve(str(middle.position))) == [3, 4, 5]
+    source.close()
+
+
+def test_an_xa_transaction_prepared_in_an_archived_file_and_committed_in_a_live_one_is_read(
+    shop: Database, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archive"
+    source = open_source(shop, archives=(f"file://{folder}/",))
+    execute(shop, "XA START 'a'", "INSERT INTO items VALUES (1, 'xa')", "XA END 'a'", "XA PREPARE 'a'")
+    execute(shop, "FLUSH BINARY LOGS")
+    *old, newest = file_names(shop)
+    copy_binlogs(shop, folder, *old)
+    purge_to(shop, newest)
+    begin = source.resolve("latest")
+    assert begin.file == newest
+    execute(shop, "XA COMMIT 'a'")
+    insert(shop, 2)
+    assert ids_after(source, begin) == [1, 2]
+    source.close()
+
+
 def event_inside(past: Past, point: SourcePoint) -> int:
     """The start of a transaction's second event."""
     raw = (past.folder / point.file).read_bytes()

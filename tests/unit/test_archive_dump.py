@@ -9,6 +9,7 @@ from cdc.binlog.port import Begin, End, Item, Truncated
 from cdc.model.config import SourceConfig, Url
 from cdc.model.errors import BinlogDamaged, CdcError, PositionError, SourceChanged
 from tests.support.archive_files import CREATED, STOP, Written, gtids
+from tests.support.binlog_events import QUERY, query_body
 
 NAMES = [f"mysql-bin.{number:06d}" for number in range(1, 5)]
 
@@ -113,6 +114,27 @@ def test_a_file_that_is_cut_inside_a_transaction_is_damage(tmp_path: Path) -> No
     cut.commit()
     cut.write(tmp_path)
     assert tables(source(tmp_path)) == ["t00", "t01", "t10", "t20", "t21"]
+
+
+@pytest.mark.parametrize("last", ["SAVEPOINT a", "ROLLBACK TO `a`", "INSERT INTO elsewhere.log VALUES (1)", "XA START X'61'"])
+def test_a_transaction_is_not_whole_at_a_statement_inside_it(tmp_path: Path, last: str) -> None:
+    write(tmp_path, *three())
+    cut = Written(NAMES[1], 2, created=CREATED + 1)
+    cut.truncation("t10")
+    cut.begun()
+    cut.add(QUERY, query_body(last))
+    cut.write(tmp_path)
+    with pytest.raises(BinlogDamaged, match="lacks transactions"):
+        items(source(tmp_path))
+
+
+def test_a_file_without_a_rotation_that_lacks_nothing_is_read_on_from(tmp_path: Path) -> None:
+    write(tmp_path, *three())
+    crashed = Written(NAMES[1], 2, created=CREATED + 1, flags=1)
+    crashed.truncation("t10")
+    crashed.truncation("t11")
+    crashed.write(tmp_path)
+    assert tables(source(tmp_path)) == ["t00", "t01", "t10", "t11", "t20", "t21"]
 
 
 def test_without_gtids_a_file_that_was_open_when_it_was_copied_is_refused_where_another_follows(tmp_path: Path) -> None:

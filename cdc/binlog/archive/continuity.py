@@ -6,7 +6,7 @@ What an archived file brought is added up and held against that list of the next
 
 from pymysqlreplication.constants import BINLOG
 
-from cdc.binlog import events
+from cdc.binlog import events, statements
 from cdc.binlog.archive.event_file import EventFile
 from cdc.binlog.gtid import Gtids, MariadbGtids, MysqlGtids, gtids
 from cdc.model.errors import BinlogDamaged, SourceChanged
@@ -15,8 +15,8 @@ _GTIDS = (BINLOG.GTID_LOG_EVENT, BINLOG.MARIADB_GTID_EVENT, events.GTID_TAGGED_L
 _LISTS = (BINLOG.PREVIOUS_GTIDS_LOG_EVENT, BINLOG.MARIADB_GTID_GTID_LIST_EVENT)
 _WATCHED = frozenset((*_GTIDS, *_LISTS, BINLOG.FORMAT_DESCRIPTION_EVENT))
 _COMMITS = (BINLOG.XID_EVENT, BINLOG.XA_PREPARE_EVENT, events.TRANSACTION_PAYLOAD_EVENT)
-_STATEMENTS = (BINLOG.QUERY_EVENT, events.MARIADB_QUERY_COMPRESSED_EVENT)
-_NO_COMMIT = (b"BEGIN", b"XA START", b"XA END")
+_COMMIT_WORDS = ("COMMIT", "ROLLBACK", "XA COMMIT", "XA ROLLBACK")
+_BEGIN_WORDS = ("BEGIN", "XA START", "XA BEGIN", "XA END")
 _SHOWN = 200
 
 
@@ -29,15 +29,19 @@ class Continuity:
         self._known = None if executed is None else gtids(flavor, executed)
         self._pending = ""
         self._last: memoryview | None = None
+        self._second_last = 0
         self._left: EventFile | None = None
         self._checksum = events.CHECKSUM_NONE
+        self._query_post_header = 13
         self._server_id = 0
         self.settled = False
 
     def see(self, raw: memoryview) -> None:
         """One event. Raises BinlogDamaged, SourceChanged."""
-        self._last = raw
         kind = raw[4]
+        if self._last is not None:
+            self._second_last = self._last[4]
+        self._last = raw
         if kind not in _WATCHED:
             return
         if kind == BINLOG.FORMAT_DESCRIPTION_EVENT:
@@ -50,7 +54,7 @@ class Continuity:
 
     def leave(self, file: EventFile) -> None:
         """The file's end was reached, and another one follows."""
-        if self._last is not None and (file.ended or _commits(self._last, self._checksum)):
+        if self._last is not None and (file.ended or self._commits(self._last)):
             self._add_pending()
         self._pending = ""
         self._left = file
@@ -58,7 +62,8 @@ class Continuity:
 
     def _enter(self, raw: memoryview) -> None:
         created, _, server_id, *_ = events.HEADER.unpack_from(raw)
-        self._checksum = events.format_description(raw[events.HEADER_BYTES :]).checksum
+        description = events.format_description(raw[events.HEADER_BYTES :])
+        self._checksum, self._query_post_header = description.checksum, description.query_post_header
         self._server_id = server_id
         if self._left is not None and created < self._left.head.created:
             raise SourceChanged(
@@ -77,6 +82,16 @@ class Continuity:
             self._pending = events.gtid(self._body(raw)).text
         else:
             self._pending = events.mariadb_gtid(self._body(raw), events.HEADER.unpack_from(raw)[2]).text
+
+    def _commits(self, last: memoryview) -> bool:
+        """Whether the transaction is whole that ends with this event: it is a commit, or a statement right behind its GTID."""
+        kind = last[4]
+        if kind in _COMMITS:
+            return True
+        if kind == BINLOG.QUERY_EVENT:
+            words = statements.first_words(events.query(self._body(last), self._query_post_header).sql)
+            return words in _COMMIT_WORDS or (self._second_last in _GTIDS and words not in _BEGIN_WORDS)
+        return kind == events.MARIADB_QUERY_COMPRESSED_EVENT and self._second_last in _GTIDS
 
     def _add_pending(self) -> None:
         if self._known is not None and self._pending:
@@ -122,16 +137,6 @@ class Continuity:
         if isinstance(listed, MariadbGtids) and not known.contains(listed):
             return listed.text()
         return ""
-
-
-def _commits(raw: memoryview, checksum: int) -> bool:
-    """Whether a transaction may be whole that ends with this event."""
-    if raw[4] in _COMMITS:
-        return True
-    if raw[4] not in _STATEMENTS:
-        return False
-    text = bytes(raw[events.HEADER_BYTES : -events.CHECKSUM_BYTES if checksum else None])
-    return not text.endswith(_NO_COMMIT[:1]) and not any(word in text for word in _NO_COMMIT[1:])
 
 
 def _shortened(text: str) -> str:
