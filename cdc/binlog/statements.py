@@ -2,23 +2,19 @@
 
 sqlglot's tokenizer (quotes, comments, escapes of the MySQL dialect) and a few shapes over its tokens: its parser answers
 `Command` to RENAME TABLE, TRUNCATE PARTITION and EXCHANGE PARTITION, which are the ones that matter. What has no known shape
-is UNKNOWN, and the stream stops there.
+is UNKNOWN, and the stream stops there. What DDL makes of a table's shape is the schema history's to say (cdc/binlog/history).
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
-from typing import TYPE_CHECKING
 
 from pymysql.charset import charset_by_id
 
-if TYPE_CHECKING:
-    from sqlglot.dialects.mysql import MySQL
-    from sqlglot.tokenizer_core import Token
-
-TableName = tuple[str, str]
+from cdc.binlog.history.context import TableName
+from cdc.binlog.history.options import DATABASE_OPTIONS
+from cdc.binlog.history.renames import read_pairs
+from cdc.binlog.history.tokens import Reader, Word, words
 
 
 class Effect(Enum):
@@ -32,10 +28,11 @@ class Effect(Enum):
     XA = auto()
     HARMLESS = auto()  # no captured row can change by it
     TRUNCATE = auto()
-    CREATE = auto()  # CREATE TABLE; also OR REPLACE, LIKE, … SELECT
+    CREATE = auto()  # CREATE TABLE; also OR REPLACE (which drops it before), LIKE, … SELECT
     DROP = auto()  # DROP TABLE, RENAME TABLE (both names), ALTER … RENAME
     DROP_DATABASE = auto()  # `tables` holds the database and ""
-    ALTER = auto()
+    DATABASE = auto()  # CREATE and ALTER DATABASE, which may set a default collation; `tables` as above
+    ALTER = auto()  # also CREATE INDEX and DROP INDEX
     REPLACE_ROWS = auto()  # partition and tablespace operations: rows come and go without row events
     ROWS_BY_STATEMENT = auto()  # INSERT and its like, logged as a statement; no `tables`: it cannot be told which
     UNKNOWN = auto()
@@ -103,7 +100,6 @@ _HARMLESS_OBJECTS = frozenset(
         "FUNCTION",
         "TRIGGER",
         "EVENT",
-        "INDEX",
         "SERVER",
         "TABLESPACE",
         "LOGFILE",
@@ -134,75 +130,52 @@ _ROW_OPERATIONS = {
     ("IMPORT", "PARTITION"),
 }
 _RENAMES_A_PART = frozenset(("COLUMN", "INDEX", "KEY"))
-_VERSIONED = re.compile(r"\s*/\*M?!\d*(.*)\*/\s*", re.DOTALL)
+_OF_INDEXES = frozenset(("INDEX", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"))
 
 
-def read(sql: bytes, db: str, charset: int | None) -> Statement:
-    """The effect of one statement. `db`: the default database; `charset`: collation id of the client's text."""
+def read(sql: bytes, db: str, charset: int | None, sql_mode: int = 0, flavor: str = "mysql") -> Statement:
+    """The effect of one statement. `db`: the default database; `charset`: collation id of the client's text; `sql_mode` and
+    `flavor` (mysql, mariadb): of quotes and of comments that are executed."""
     known = _WHOLE.get(sql)
     if known is not None:
         return known
     try:
-        written = text(sql, charset)
-        tokens = _tokens(written)
-        versioned = _VERSIONED.fullmatch(written)
-        if not tokens and versioned:
-            # The whole statement is a comment that servers execute.
-            tokens = _tokens(versioned[1])
-        return _Reading(tokens, db, written).statement() if tokens else Statement(Effect.HARMLESS)
+        whole = text(sql, charset)
+        found = words(whole, sql_mode, flavor)
+        return _Reading(found, db, whole).statement() if found else Statement(Effect.HARMLESS)
     except (ValueError, LookupError):
         return Statement(Effect.UNKNOWN)
 
 
 def first_words(sql: bytes) -> str:
     """For messages: the first words only, since a statement's text may hold values."""
-    text = re.sub(r"/\*.*?\*/", " ", sql[:200].decode("utf-8", "replace"))
-    words = re.match(r"\s*[A-Za-z]+(\s+[A-Za-z]+)?", text)
-    return " ".join(words[0].upper().split()) if words else "a statement"
+    shown = re.sub(r"/\*.*?\*/", " ", sql[:200].decode("utf-8", "replace"))
+    found = re.match(r"\s*[A-Za-z]+(\s+[A-Za-z]+)?", shown)
+    return " ".join(found[0].upper().split()) if found else "a statement"
 
 
 def text(sql: bytes, charset: int | None) -> str:
-    """Raises ValueError, LookupError or KeyError where the charset cannot be told or does not fit."""
+    """The statement's text. Raises ValueError or LookupError where the charset cannot be told or does not fit."""
     if charset is None or sql.isascii():
         return sql.decode("utf-8")
     return sql.decode(charset_by_id(charset).encoding)
 
 
-def _tokens(text: str) -> "list[Token]":
-    from sqlglot.errors import TokenError  # noqa: PLC0415 — most streams never need it
-
-    try:
-        # Behind a first word, so that no word counts as a "command" whose rest is taken as one string.
-        return _dialect().tokenize(f"SELECT {text}")[1:]
-    except TokenError as error:
-        raise ValueError("no tokens") from error
-
-
-@cache
-def _dialect() -> "MySQL":
-    from sqlglot.dialects.mysql import MySQL  # noqa: PLC0415
-
-    return MySQL()
-
-
 class _Reading:
-    """Walks over a statement's tokens; LookupError means that they end, or go on, where they should not."""
+    """Walks over a statement's words; LookupError means that they end, or go on, where they should not."""
 
-    def __init__(self, tokens: "list[Token]", db: str, sql: str) -> None:
-        self._tokens = tokens
-        self._words = [token.text.upper() for token in tokens]
+    def __init__(self, found: list[Word], db: str, sql: str) -> None:
+        self._reader = Reader(found)
         self._db = db
         self._sql = sql
-        self._at = 0
 
     def statement(self) -> Statement:
-        first = self._words[0]
+        first = self._reader.take().upper
         effect = _BY_FIRST_WORD.get(first)
         if effect is Effect.ROWS_BY_STATEMENT:
-            return Statement(effect, self._tables_of_rows())
+            return Statement(effect, self._tables_of_rows(first))
         if effect is not None:
             return Statement(effect)
-        self._at = 1
         shape = {
             "ROLLBACK": self._rollback,
             "TRUNCATE": self._truncate,
@@ -214,23 +187,24 @@ class _Reading:
         return Statement(Effect.UNKNOWN) if shape is None else shape()
 
     def _rollback(self) -> Statement:
-        to = self._skip("TO") or self._skip("WORK", "TO")
+        to = self._reader.skip("TO") or self._reader.skip("WORK", "TO")
         return Statement(Effect.ROLLBACK_TO if to else Effect.ROLLBACK)
 
     def _truncate(self) -> Statement:
-        self._skip("TABLE")
+        self._reader.skip("TABLE")
         return Statement(Effect.TRUNCATE, (self._name(),))
 
-    def _tables_of_rows(self) -> tuple[TableName, ...]:
+    def _tables_of_rows(self, first: str) -> tuple[TableName, ...]:
         """Every table that an INSERT, UPDATE or DELETE names; none where that does not tell what it writes."""
-        from sqlglot import exp  # noqa: PLC0415
-        from sqlglot.errors import ParseError  # noqa: PLC0415
+        from sqlglot import exp  # noqa: PLC0415 — most streams never need it
+        from sqlglot.dialects.mysql import MySQL  # noqa: PLC0415
+        from sqlglot.errors import SqlglotError  # noqa: PLC0415
 
-        if self._words[0] not in {"INSERT", "UPDATE", "DELETE"}:
+        if first not in {"INSERT", "UPDATE", "DELETE"}:
             return ()
         try:
-            tree = _dialect().parse(self._sql)[0]
-        except ParseError:
+            tree = MySQL().parse(self._sql)[0]
+        except SqlglotError:
             return ()
         # A function may write to any table.
         if tree is None or isinstance(tree, exp.Command) or tree.find(exp.Anonymous):
@@ -238,109 +212,83 @@ class _Reading:
         return tuple((table.db or self._db, table.name) for table in tree.find_all(exp.Table))
 
     def _rename(self) -> Statement:
-        if not (self._skip("TABLE") or self._skip("TABLES")):
-            return Statement(Effect.HARMLESS if self._words[1] == "USER" else Effect.UNKNOWN)
-        self._skip("IF", "EXISTS")
-        tables = [self._name()]
-        while self._at < len(self._tokens):
-            if self._skip("WAIT"):
-                self._at += 1
-            elif self._skip("TO") or self._skip(","):
-                tables.append(self._name())
-            elif not self._skip("NOWAIT"):
-                break
-        return self._ended(Statement(Effect.DROP, tuple(tables)))
+        if self._reader.peek() not in {"TABLE", "TABLES"}:
+            return Statement(Effect.HARMLESS if self._reader.peek() == "USER" else Effect.UNKNOWN)
+        return Statement(Effect.DROP, tuple(name for pair in read_pairs(self._reader, self._db) for name in pair))
 
     def _create(self) -> Statement:
-        self._skip("OR", "REPLACE")
-        if not self._skip("TABLE"):
-            return Statement(Effect.HARMLESS)
-        self._skip("IF", "NOT", "EXISTS")
-        return Statement(Effect.CREATE, (self._name(),))
+        reader = self._reader
+        replaces = reader.skip("OR", "REPLACE")
+        if reader.skip_any("DATABASE", "SCHEMA"):
+            reader.skip("IF", "NOT", "EXISTS")
+            # OR REPLACE drops what is in it.
+            return Statement(Effect.DROP_DATABASE if replaces else Effect.DATABASE, ((reader.identifier(), ""),))
+        if reader.skip("TABLE"):
+            reader.skip("IF", "NOT", "EXISTS")
+            return Statement(Effect.CREATE, (self._name(),))
+        if reader.peek() in _OF_INDEXES:
+            return self._of_index()
+        return Statement(Effect.HARMLESS)
 
     def _drop(self) -> Statement:
-        if self._is_temporary():
-            return Statement(Effect.HARMLESS)
-        if self._skip("DATABASE") or self._skip("SCHEMA"):
-            self._skip("IF", "EXISTS")
-            return Statement(Effect.DROP_DATABASE, ((self._text(), ""),))
-        if not (self._skip("TABLE") or self._skip("TABLES")):
+        reader = self._reader
+        if reader.skip_any("DATABASE", "SCHEMA"):
+            reader.skip("IF", "EXISTS")
+            return Statement(Effect.DROP_DATABASE, ((reader.identifier(), ""),))
+        if reader.peek() == "INDEX":
+            return self._of_index()
+        if not reader.skip_any("TABLE", "TABLES"):
+            # DROP TEMPORARY TABLE among them
             return self._harmless_object()
-        self._skip("IF", "EXISTS")
+        reader.skip("IF", "EXISTS")
         tables = [self._name()]
-        while self._skip(","):
+        while reader.skip(","):
             tables.append(self._name())
         return Statement(Effect.DROP, tuple(tables))
 
-    def _is_temporary(self) -> bool:
-        """`DROP TEMPORARY` or, as the server writes it, `DROP /*!40005 TEMPORARY */`."""
-        return self._words[1:2] == ["TEMPORARY"] or any("TEMPORARY" in comment for comment in self._tokens[0].comments)
+    def _of_index(self) -> Statement:
+        """CREATE INDEX and DROP INDEX: the table stands behind ON."""
+        while not self._reader.skip("ON"):
+            self._reader.take()
+        return Statement(Effect.ALTER, (self._name(),))
 
     def _alter(self) -> Statement:
-        while self._skip("ONLINE") or self._skip("IGNORE"):
+        reader = self._reader
+        while reader.skip_any("ONLINE", "IGNORE"):
             continue
-        if self._words[self._at] in {"DATABASE", "SCHEMA"}:
-            return Statement(Effect.HARMLESS)
-        if not self._skip("TABLE"):
+        if reader.skip_any("DATABASE", "SCHEMA"):
+            named = not reader.ended and reader.peek() not in DATABASE_OPTIONS
+            return Statement(Effect.DATABASE, ((reader.identifier() if named else self._db, ""),))
+        if not reader.skip("TABLE"):
             return self._harmless_object()
-        self._skip("IF", "EXISTS")
+        reader.skip("IF", "EXISTS")
         table = self._name()
-        pairs = list(self._pairs())
-        if any((word, after) in _ROW_OPERATIONS for _, word, after in pairs):
-            return Statement(Effect.REPLACE_ROWS, (table, *self._named_after("TABLE", pairs)))
-        for at, word, after in pairs:
-            if word == "RENAME" and after not in _RENAMES_A_PART:
-                self._at = at + 1
-                if not (self._skip("TO") or self._skip("AS") or self._skip("=")):
-                    self._skip("")
-                return Statement(Effect.DROP, (table, self._name()))
+        clauses = [*reader.clauses()]
+        if any(_operates_on_rows(clause) for clause in clauses):
+            return Statement(Effect.REPLACE_ROWS, (table, *self._behind_table(clauses)))
+        for clause in clauses:
+            if clause.peek() == "RENAME" and clause.peek(1) not in _RENAMES_A_PART:
+                clause.take()
+                clause.skip_any("TO", "AS", "=")
+                return Statement(Effect.DROP, (table, clause.name(self._db)))
         return Statement(Effect.ALTER, (table,))
 
-    def _pairs(self) -> Iterator[tuple[int, str, str]]:
-        """(index, word, next word) of the unquoted words from here on, outside parentheses."""
-        depth = 0
-        for at in range(self._at, len(self._tokens)):
-            word = self._words[at]
-            depth += (word == "(") - (word == ")")
-            if depth == 0 and not self._is_quoted(at):
-                yield at, word, self._words[at + 1] if at + 1 < len(self._words) else ""
-
-    def _named_after(self, word: str, pairs: list[tuple[int, str, str]]) -> list[TableName]:
+    def _behind_table(self, clauses: list[Reader]) -> list[TableName]:
+        """EXCHANGE PARTITION p WITH TABLE t, CONVERT PARTITION p TO TABLE t, CONVERT TABLE t TO PARTITION p."""
         found = []
-        for at, one, _ in pairs:
-            if one == word:
-                self._at = at + 1
-                found.append(self._name())
+        for clause in clauses:
+            clause.at = 0
+            while not clause.ended:
+                if clause.take().upper == "TABLE":
+                    found.append(clause.name(self._db))
         return found
 
     def _harmless_object(self) -> Statement:
-        return Statement(Effect.HARMLESS if self._words[self._at] in _HARMLESS_OBJECTS else Effect.UNKNOWN)
-
-    def _skip(self, *words: str) -> bool:
-        stop = self._at + len(words)
-        if tuple(self._words[self._at : stop]) == words and not self._is_quoted(self._at):
-            self._at = stop
-            return True
-        return False
-
-    def _is_quoted(self, at: int) -> bool:
-        return self._tokens[at].token_type.name in {"IDENTIFIER", "STRING"}
-
-    def _text(self) -> str:
-        text = self._tokens[self._at].text
-        self._at += 1
-        return text
+        return Statement(Effect.HARMLESS if self._reader.peek() in _HARMLESS_OBJECTS else Effect.UNKNOWN)
 
     def _name(self) -> TableName:
-        """`table` or `db.table` from here on; what follows it must not belong to a name."""
-        first = self._text()
-        if self._at < len(self._tokens) and self._words[self._at] == ".":
-            self._at += 1
-            return first, self._text()
-        if not first or (self._at < len(self._tokens) and self._words[self._at].startswith(".")):
-            raise LookupError("not a name")
-        return self._db, first
+        return self._reader.name(self._db)
 
-    def _ended(self, statement: Statement) -> Statement:
-        rest = self._words[self._at :]
-        return statement if rest in ([], [";"]) else Statement(Effect.UNKNOWN)
+
+def _operates_on_rows(clause: Reader) -> bool:
+    return (clause.peek(), clause.peek(1)) in _ROW_OPERATIONS

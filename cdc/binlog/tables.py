@@ -8,7 +8,8 @@ from cdc.binlog.history import keys
 from cdc.binlog.history.collations import charset_name, collation_name
 from cdc.binlog.history.columns import without_default
 from cdc.binlog.history.context import Context, Place
-from cdc.binlog.history.definitions import Index, Part, Source, read_default
+from cdc.binlog.history.definitions import Source, read_default
+from cdc.binlog.history.indexes import Index, Part
 from cdc.binlog.history.tokens import STRING, Reader, Word, words
 from cdc.binlog.history.types import GEOMETRIES
 from cdc.binlog.history.values import Untold, constant
@@ -30,10 +31,12 @@ _COLUMNS = f"""
     ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION
 """  # noqa: S608 — constants
 _INDEXES = f"""
-    SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART
-    FROM information_schema.STATISTICS
-    WHERE TABLE_SCHEMA NOT IN {_SYSTEM}
-    ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
+    SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.NON_UNIQUE, s.COLUMN_NAME, s.SUB_PART, c.EXTRA
+    FROM information_schema.STATISTICS s
+    LEFT JOIN information_schema.COLUMNS c
+      ON c.TABLE_SCHEMA = s.TABLE_SCHEMA AND c.TABLE_NAME = s.TABLE_NAME AND c.COLUMN_NAME = s.COLUMN_NAME
+    WHERE s.TABLE_SCHEMA NOT IN {_SYSTEM}
+    ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
 """  # noqa: S608 — constants
 _DATABASES = f"""
     SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN {_SYSTEM}
@@ -114,8 +117,10 @@ def _described(server: Server, captures: Callable[[str, str], bool]) -> dict[Tab
 def _indexes(server: Server) -> dict[TableName, list[Index]]:
     """By table, in the order of their names."""
     parts: dict[tuple[str, str, str, bool], list[Part]] = defaultdict(list)
-    for db, table, name, not_unique, column, prefix in server.query(_INDEXES):
-        parts[db, table, name, bool(int(not_unique))].append(Part(column or "", bool(column) and prefix is None))
+    for db, table, name, not_unique, column, prefix, extra in server.query(_INDEXES):
+        # Of other indexes only the names of the columns matter; a virtual column's never stands in for the primary key.
+        whole = bool(int(not_unique)) or (prefix is None and not str(extra).upper().startswith("VIRTUAL"))
+        parts[db, table, name, bool(int(not_unique))].append(Part(column or "", bool(column) and whole))
     found: dict[TableName, list[Index]] = defaultdict(list)
     for (db, table, name, not_unique), columns in parts.items():
         kind = "primary" if name == keys.PRIMARY else "plain" if not_unique else "unique"

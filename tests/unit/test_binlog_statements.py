@@ -29,10 +29,8 @@ UTF8MB4, LATIN1 = 45, 8
             "CREATE /*!50017 DEFINER=x */ /*!50003 TRIGGER t BEFORE INSERT ON a FOR EACH ROW DROP TABLE b */",
             Effect.HARMLESS,
         ),
-        ("DROP INDEX i ON a", Effect.HARMLESS),
         ("DROP TEMPORARY TABLE IF EXISTS x", Effect.HARMLESS),
         ("DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `x`", Effect.HARMLESS),
-        ("ALTER DATABASE d CHARACTER SET utf8mb4", Effect.HARMLESS),
         ("ALTER DEFINER=x VIEW v AS SELECT 1", Effect.HARMLESS),
         ("# Dum", Effect.HARMLESS),
         ("", Effect.HARMLESS),
@@ -83,7 +81,7 @@ def test_statements_without_tables(sql: str, effect: Effect) -> None:
         ("ALTER ONLINE IGNORE TABLE IF EXISTS a ADD KEY(x)", Effect.ALTER, "db.a"),
         ("ALTER TABLE `t`.`a` CONVERT TO CHARACTER SET utf8mb4", Effect.ALTER, "t.a"),
         ("/*!40000 ALTER TABLE `x` DISABLE KEYS */", Effect.ALTER, "db.x"),
-        ("/*!100001 START ALTER 5 */ ALTER TABLE a ADD x int", Effect.ALTER, "db.a"),
+        ("ALTER /*!50000 IGNORE */ TABLE a ADD x int /* 99999 , RENAME b */", Effect.ALTER, "db.a"),
         ("ALTER TABLE t.a TRUNCATE PARTITION p0", Effect.REPLACE_ROWS, "t.a"),
         ("ALTER TABLE a DROP PARTITION p0", Effect.REPLACE_ROWS, "db.a"),
         ("ALTER TABLE a EXCHANGE PARTITION p WITH TABLE t.b", Effect.REPLACE_ROWS, "db.a t.b"),
@@ -104,6 +102,19 @@ def test_names_are_read_in_the_client_s_charset() -> None:
     assert read(sql.encode("latin-1"), "db", LATIN1).tables == (("db", "bestände"),)
     assert read(sql.encode(), "db", UTF8MB4).tables == (("db", "bestände"),)
     assert read(sql.encode("latin-1"), "db", UTF8MB4).effect is Effect.UNKNOWN
+
+
+def test_quotes_and_escapes_are_read_as_the_session_has_them() -> None:
+    sql = rb'DROP TABLE "a\"" /* "' + rb"*/"
+    assert read(rb'DROP TABLE "a""\b"', "db", UTF8MB4, 4).tables == (("db", 'a"\\b'),)
+    assert read(rb"ALTER TABLE a COMMENT '\', RENAME b", "db", UTF8MB4, 1 << 20).effect is Effect.DROP
+    assert read(sql, "db", UTF8MB4).tables == (("db", 'a"'),)
+
+
+def test_a_comment_for_mariadb_alone_counts_there_alone() -> None:
+    sql = b"ALTER TABLE a ADD x int /*M!100301 , RENAME b */"
+    assert read(sql, "db", UTF8MB4, 0, "mariadb").effect is Effect.DROP
+    assert read(sql, "db", UTF8MB4).effect is Effect.ALTER
 
 
 def test_messages_show_no_values() -> None:

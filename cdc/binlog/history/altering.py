@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cdc.binlog.history import clauses
-from cdc.binlog.history.clauses import Add, AddIndex, Change, Charset, Clause, Created, Drop, DropIndex
+from cdc.binlog.history.clauses import Add, AddIndex, Change, Clause, Created, Drop, DropIndex
 from cdc.binlog.history.collations import resolved
 from cdc.binlog.history.columns import NoDefault, column_of, converted, default_of, without_default
 from cdc.binlog.history.context import Context
-from cdc.binlog.history.definitions import Default, Definition, Index, Part, Source
+from cdc.binlog.history.definitions import Default, Definition, Source
+from cdc.binlog.history.indexes import Index, Part
 from cdc.binlog.history.keys import PRIMARY
+from cdc.binlog.history.options import Charset
 from cdc.binlog.history.shape import Shape, Slot
 from cdc.binlog.history.types import Type
 from cdc.model.change import Value
@@ -51,6 +53,7 @@ def altered(before: Shape, given: Sequence[Clause], context: Context) -> Shape:
     _promote_first_timestamp(shape, context)
     definitions = [one.definition for one in given if isinstance(one, Add | Change)]
     _rename_indexes(shape, given)
+    _refuse_new_candidate(shape, before, context)
     _add_indexes(shape, definitions, [one.made for one in given if isinstance(one, AddIndex)])
     return shape
 
@@ -118,6 +121,7 @@ def _keep_key_not_null(shape: Shape) -> None:
 
 
 def _move_and_add(shape: Shape, later: list[Placed]) -> None:
+    hidden = shape.slots[0] if shape.slots and _is_hidden_key(shape.slots[0], shape) else None
     for slot, after in later:
         if after is None:
             shape.slots.append(slot)
@@ -125,6 +129,27 @@ def _move_and_add(shape: Shape, later: list[Placed]) -> None:
             shape.slots.insert(0, slot)
         else:
             shape.slots.insert(shape.slots.index(shape.slot(after)) + 1, slot)
+    if hidden is not None:
+        shape.slots.remove(hidden)
+        shape.slots.insert(0, hidden)
+
+
+def _is_hidden_key(slot: Slot, shape: Shape) -> bool:
+    """MySQL's generated invisible primary key, which stays the first column ("Generated Invisible Primary Keys")."""
+    return slot.name == "my_row_id" and slot.column.type == "bigint" and shape.key() == (slot.name,)
+
+
+def _refuse_new_candidate(shape: Shape, before: Shape, context: Context) -> None:
+    """Of several unique keys MariaDB does not take one for the primary key as soon as its columns become NOT NULL, but at a
+    later ALTER (seen at 10.11)."""
+    uniques = [index for index in shape.indexes if index.kind == "unique"]
+    if context.flavor != "mariadb" or len(uniques) < 2 or shape.index(PRIMARY) is not None:
+        return
+    was_nullable = {slot.name for slot in before.slots if slot.column.nullable}
+    for slot in shape.slots:
+        keyed = any(part.column == slot.name for index in uniques for part in index.parts)
+        if keyed and slot.was in was_nullable and not slot.column.nullable:
+            raise LookupError(f"whether the unique key of column {slot.name} now stands in for the primary key")
 
 
 def _set_default(shape: Shape, one: clauses.SetDefault, context: Context) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from cdc.binlog.history import clauses
-from cdc.binlog.history.clauses import Add, AddIndex, Change, Charset, Clause, Drop, DropIndex, Rename
+from cdc.binlog.history.clauses import Add, AddIndex, Change, Clause, Drop, DropIndex, Rename
 from cdc.binlog.history.columns import column_of, fill_of
 from cdc.binlog.history.context import Context
 from cdc.binlog.history.definitions import Definition, Source
 from cdc.binlog.history.keys import PRIMARY
+from cdc.binlog.history.options import Charset
 from cdc.binlog.history.values import Untold
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SetKey, Step
 

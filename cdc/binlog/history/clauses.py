@@ -11,14 +11,14 @@ from cdc.binlog.history.context import Context, TableName
 from cdc.binlog.history.definitions import (
     Default,
     Definition,
-    Index,
     read_charset,
     read_default,
     read_definition,
-    read_index,
     skip_enforced,
 )
-from cdc.binlog.history.tokens import WORD, Reader
+from cdc.binlog.history.indexes import Index, read_index
+from cdc.binlog.history.options import Charset, read_options
+from cdc.binlog.history.tokens import Reader
 
 
 class Add(NamedTuple):
@@ -74,14 +74,6 @@ class RenameIndex(NamedTuple):
     to: str
 
 
-class Charset(NamedTuple):
-    """`converts`: CONVERT TO, of the columns that there are as well."""
-
-    charset: str | None
-    collation: str | None
-    converts: bool = False
-
-
 class RenameTable(NamedTuple):
     to: TableName
 
@@ -118,7 +110,7 @@ def read_created(reader: Reader, context: Context) -> Created:
         made.like = inside.name(context.db)
     elif reader.peek() == "(" and reader.peek(1) not in {"SELECT", "WITH", "("}:
         _items(made, reader.group(), context)
-    for each in _options(reader):
+    for each in read_options(reader):
         made.charset, made.collation = each.charset or made.charset, each.collation or made.collation
     made.selects = not reader.ended and reader.peek() != ";"
     return made
@@ -180,7 +172,7 @@ def _clause(clause: Reader, context: Context) -> list[Clause]:
         return shape(clause, context)
     if word in {"ORDER", "PARTITION", "REMOVE"} or _is_maintenance(clause):
         return []
-    return list(_options(clause))
+    return list(read_options(clause))
 
 
 _OF_PARTITIONS = frozenset(
@@ -315,67 +307,3 @@ def _convert(clause: Reader, context: Context) -> list[Clause]:
         raise LookupError("CONVERT TO without a charset")
     collation = clause.take().text if clause.skip("COLLATE") else None
     return [Charset(charset, collation, converts=True)]
-
-
-# Options of a table that may stand without `=`; with it, any name may: engines have their own.
-_OPTIONS = frozenset(
-    "ENGINE TYPE AUTO_INCREMENT AVG_ROW_LENGTH CHECKSUM TABLE_CHECKSUM COMMENT COMPRESSION CONNECTION DIRECTORY "
-    "DELAY_KEY_WRITE ENCRYPTION ENGINE_ATTRIBUTE SECONDARY_ENGINE_ATTRIBUTE INSERT_METHOD KEY_BLOCK_SIZE MAX_ROWS MIN_ROWS "
-    "PACK_KEYS PAGE_CHECKSUM PASSWORD ROW_FORMAT SECONDARY_ENGINE AUTOEXTEND_SIZE STATS_AUTO_RECALC STATS_PERSISTENT "
-    "STATS_SAMPLE_PAGES TABLESPACE STORAGE TRANSACTIONAL UNION SEQUENCE ALGORITHM LOCK WAIT".split()
-)
-
-
-def _options(reader: Reader) -> list[Charset]:
-    """Passes the table's options, with or without commas between them; a SELECT, or what else comes, stays."""
-    found: list[Charset] = []
-    while not reader.ended and reader.peek() != ";":
-        if reader.skip(",") or reader.skip("NOWAIT") or reader.skip("START", "TRANSACTION"):
-            continue
-        if reader.skip("WITH", "SYSTEM", "VERSIONING") or reader.skip("WITHOUT", "SYSTEM", "VERSIONING"):
-            continue
-        if reader.peek() == "PARTITION":
-            _pass_partitions(reader)
-            continue
-        reader.skip("DEFAULT")
-        if charset := read_charset(reader):
-            found.append(Charset(charset, None))
-        elif reader.skip("COLLATE"):
-            reader.skip("=")
-            found.append(Charset(None, reader.take().text))
-        elif not _is_option(reader):
-            return found
-    return _merged(found)
-
-
-def _merged(found: list[Charset]) -> list[Charset]:
-    """CHARACTER SET and COLLATE of one statement belong together."""
-    if len(found) < 2:
-        return found
-    charsets = [each.charset for each in found if each.charset]
-    collations = [each.collation for each in found if each.collation]
-    return [Charset(charsets[-1] if charsets else None, collations[-1] if collations else None)]
-
-
-def _is_option(reader: Reader) -> bool:
-    reader.skip_any("DATA", "INDEX")
-    if reader.kind() not in {WORD, "name"}:
-        return False
-    known, assigned = reader.peek() in _OPTIONS, reader.peek(1) == "="
-    if not (known or assigned):
-        return False
-    reader.take()
-    reader.skip("=")
-    if reader.peek() == "(":
-        reader.group()
-    else:
-        reader.take()
-    return True
-
-
-def _pass_partitions(reader: Reader) -> None:
-    while not reader.ended and reader.peek() not in {"SELECT", "AS", "IGNORE", "REPLACE", ";"}:
-        if reader.peek() == "(":
-            reader.group()
-        else:
-            reader.take()

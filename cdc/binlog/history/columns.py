@@ -6,8 +6,8 @@ The shape is the one of cdc/binlog/decoder/columns.py: tests hold it to both ser
 from enum import Enum
 
 from cdc.binlog.decoder.charsets import BYTES_PER_CHARACTER
-from cdc.binlog.history import values
 from cdc.binlog.decoder.collations import charset_of
+from cdc.binlog.history import values
 from cdc.binlog.history.collations import binary_collation, resolved
 from cdc.binlog.history.context import Context
 from cdc.binlog.history.definitions import Default, Definition, Source

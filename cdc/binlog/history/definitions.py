@@ -50,22 +50,7 @@ class Definition:
     on_update: bool = False
     primary: bool = False
     unique: bool = False
-
-
-class Part(NamedTuple):
-    """Of an index. `column` is "" for an expression; `whole`: not a prefix of it."""
-
-    column: str
-    whole: bool = True
-
-
-class Index(NamedTuple):
-    """`name` "" where the server has to find one. `kind`: primary, unique, plain (also fulltext, spatial)."""
-
-    name: str
-    kind: str
-    parts: tuple[Part, ...]
-    if_not_exists: bool = False
+    virtual: bool = False
 
 
 def read_definition(name: str, reader: Reader, context: Context) -> Definition:
@@ -127,14 +112,16 @@ def _of_value(made: Definition, reader: Reader) -> bool:
         read_default(reader)
         made.on_update = True
     elif reader.skip("GENERATED", "ALWAYS", "AS") or reader.skip("AS"):
-        made.default = Default(Source.GENERATED)
+        made.default, made.virtual = Default(Source.GENERATED), True
         if reader.skip("ROW"):
             made.nullable = False
             reader.skip_any("START", "END")
         else:
             reader.group()
+    elif reader.skip_any("STORED", "PERSISTENT"):
+        made.virtual = False
     else:
-        return bool(reader.skip_any("VIRTUAL", "STORED", "PERSISTENT"))
+        return reader.skip("VIRTUAL")
     return True
 
 
@@ -264,105 +251,3 @@ def _pass_function(reader: Reader, word: Word) -> None:
         reader.identifier()
     if reader.peek() == "(":
         reader.group()
-
-
-def read_index(reader: Reader) -> Index | None:
-    """PRIMARY KEY …, UNIQUE …, INDEX …, with CONSTRAINT before it; None where what comes next is no index. FOREIGN KEY, CHECK
-    and PERIOD are passed over, as an index without parts."""
-    start = reader.at
-    constraint = ""
-    if reader.skip("CONSTRAINT"):
-        reader.skip("IF", "NOT", "EXISTS")
-        if reader.peek() not in {"PRIMARY", "UNIQUE", "FOREIGN", "CHECK"}:
-            constraint = reader.identifier()
-    if reader.skip("PRIMARY", "KEY"):
-        return _index("PRIMARY", "primary", reader, constraint)
-    if reader.skip("UNIQUE"):
-        reader.skip_any("INDEX", "KEY")
-        return _index("", "unique", reader, constraint)
-    if reader.skip("VECTOR", "INDEX") or reader.skip("VECTOR", "KEY"):
-        return _index("", "plain", reader, "")
-    if reader.skip_any("FULLTEXT", "SPATIAL"):
-        reader.skip_any("INDEX", "KEY")
-        return _index("", "plain", reader, "")
-    if reader.skip_any("INDEX", "KEY"):
-        return _index("", "plain", reader, "")
-    if reader.skip("FOREIGN", "KEY"):
-        return _foreign(reader, constraint)
-    if reader.peek() == "CHECK":
-        reader.skip("CHECK")
-        reader.group()
-        skip_enforced(reader)
-        return Index(constraint, "check", ())
-    if reader.peek() == "PERIOD" and reader.peek(1) == "FOR":
-        reader.at += 2
-        reader.identifier()
-        reader.group()
-        return Index("", "check", ())
-    reader.at = start
-    return None
-
-
-def _index(name: str, kind: str, reader: Reader, constraint: str) -> Index:
-    if_not_exists = reader.skip("IF", "NOT", "EXISTS")
-    if reader.peek() not in {"(", "USING", "TYPE"} or (reader.peek() == "TYPE" and reader.peek(1) == "("):
-        given = reader.identifier()
-        name = name or given
-    _index_type(reader)
-    parts = tuple(_part(one) for one in reader.group().clauses())
-    _index_options(reader)
-    return Index(name or constraint, kind, parts, if_not_exists)
-
-
-def read_named_index(reader: Reader) -> tuple[Part, ...]:
-    """What follows the table's name in CREATE INDEX."""
-    parts = tuple(_part(one) for one in reader.group().clauses())
-    _index_options(reader)
-    return parts
-
-
-def _index_type(reader: Reader) -> None:
-    if reader.skip_any("USING", "TYPE"):
-        reader.take()
-
-
-def _part(reader: Reader) -> Part:
-    if reader.peek() == "(":
-        reader.group()
-        reader.skip_any("ASC", "DESC")
-        reader.end()
-        return Part("", whole=False)
-    column = reader.identifier()
-    whole = True
-    if reader.peek() == "(":
-        reader.group()
-        whole = False
-    if reader.skip("WITHOUT", "OVERLAPS"):
-        whole = False
-    reader.skip_any("ASC", "DESC")
-    reader.end()
-    return Part(column, whole)
-
-
-def _index_options(reader: Reader) -> None:
-    while not reader.ended and reader.peek() != ";":
-        if reader.skip("WITH", "PARSER"):
-            reader.identifier()
-        elif reader.skip_any("VISIBLE", "INVISIBLE", "IGNORED") or reader.skip("NOT", "IGNORED"):
-            continue
-        elif reader.kind() in {WORD, NAME} and reader.peek() not in {"ALGORITHM", "LOCK", "WAIT", "NOWAIT"}:
-            # KEY_BLOCK_SIZE, COMMENT, CLUSTERING, M, DISTANCE and an engine's own
-            reader.take()
-            reader.skip("=")
-            reader.take()
-        else:
-            return
-
-
-def _foreign(reader: Reader, constraint: str) -> Index:
-    if_not_exists = reader.skip("IF", "NOT", "EXISTS")
-    given = "" if reader.peek() == "(" else reader.identifier()
-    parts = tuple(_part(one) for one in reader.group().clauses())
-    reader.expect("REFERENCES")
-    skip_references(reader)
-    return Index(constraint or given, "foreign", parts, if_not_exists)

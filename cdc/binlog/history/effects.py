@@ -8,7 +8,8 @@ from cdc.binlog.history.blind import blind_steps
 from cdc.binlog.history.clauses import AddIndex, Clause, Created, DropIndex
 from cdc.binlog.history.collations import by_id, resolved
 from cdc.binlog.history.context import TableName
-from cdc.binlog.history.definitions import Index, read_charset, read_named_index
+from cdc.binlog.history.indexes import Index, read_named_index
+from cdc.binlog.history.options import DATABASE_OPTIONS, read_database_options
 from cdc.binlog.history.renaming import move
 from cdc.binlog.history.shape import Shape
 from cdc.binlog.history.steps import steps_between
@@ -204,7 +205,7 @@ def database(work: Work, reader: Reader, *, creates: bool, replaces: bool = Fals
     """From behind CREATE DATABASE or ALTER DATABASE on: its default collation."""
     exists = reader.skip("IF", "NOT", "EXISTS")
     db = work.context.db
-    if creates or (not reader.ended and reader.peek() not in _DATABASE_OPTIONS):
+    if creates or (not reader.ended and reader.peek() not in DATABASE_OPTIONS):
         db = reader.identifier()
     db = work.fold((db, ""))[0]
     old = work.collation(db)
@@ -213,22 +214,12 @@ def database(work: Work, reader: Reader, *, creates: bool, replaces: bool = Fals
             _drop(work, name)
     elif exists and old is not None:
         return
+    given = read_database_options(reader)
     server = work.context.server_collation
-    default = (None if server is None else by_id(server)) if creates else old
-    charset, collation = None, None
-    while not reader.ended:
-        reader.skip("DEFAULT")
-        if found := read_charset(reader):
-            charset = found
-        elif reader.skip("COLLATE"):
-            reader.skip("=")
-            collation = reader.take().text
-        else:
-            reader.take()
-    collation = resolved(charset, collation, default, work.context)
+    try:
+        default = (None if server is None else by_id(server)) if creates else old
+        collation = resolved(given.charset, given.collation, default, work.context)
+    except LookupError:
+        # It matters once a captured table takes it, which is refused then.
+        collation = None
     work.put(TableVersion(*work.context.place, db, DATABASE, schema=None, collation=collation))
-
-
-_DATABASE_OPTIONS = frozenset(
-    ("DEFAULT", "CHARACTER", "CHARSET", "COLLATE", "ENCRYPTION", "READ", "COMMENT", "UPGRADE")
-)

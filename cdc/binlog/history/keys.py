@@ -8,7 +8,7 @@ NULL", https://dev.mysql.com/doc/refman/8.4/en/innodb-index-types.html).
 
 from collections.abc import Mapping, Sequence
 
-from cdc.binlog.history.definitions import Index, Part
+from cdc.binlog.history.indexes import Index, Part
 from cdc.model.change import Value
 from cdc.model.schema import Column
 from cdc.model.table_version import TableVersion

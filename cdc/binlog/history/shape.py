@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from cdc.binlog.history import keys
 from cdc.binlog.history.columns import NO_DEFAULT, NoDefault, without_default
 from cdc.binlog.history.context import Place, TableName
-from cdc.binlog.history.definitions import Definition, Index, Part
+from cdc.binlog.history.definitions import Definition
+from cdc.binlog.history.indexes import Index, Part
 from cdc.model.change import Value
 from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import Step
@@ -92,7 +93,7 @@ class Shape:
 
     def add_index(self, index: Index) -> None:
         """Names it as the server does where it has no name, and writes its columns as the table has them."""
-        parts = tuple(Part(self.slot(part.column).name if part.column else "", part.whole) for part in index.parts)
+        parts = tuple(self._part(part, index.kind) for part in index.parts)
         name = index.name or self._free_name(parts)
         if index.if_not_exists and self.index(name) is not None:
             return
@@ -100,6 +101,14 @@ class Shape:
         if index.kind == "primary":
             for part in parts:
                 self.slot(part.column).forbid_null()
+
+    def _part(self, part: Part, kind: str) -> Part:
+        """A key of a virtual column never stands in for the primary key: it counts as one of a prefix."""
+        if not part.column:
+            return part
+        slot = self.slot(part.column)
+        virtual = slot.definition is not None and slot.definition.virtual
+        return Part(slot.name, kind == "plain" or (part.whole and not virtual))
 
     def index(self, name: str) -> Index | None:
         folded = name.lower()

@@ -46,7 +46,7 @@ class Session(NamedTuple):
 
 
 def read(status: bytes | memoryview, flavor: str) -> Session:
-    """Raises struct.error or IndexError for what is cut short. Variables behind one that is not known are lost, and so not said."""
+    """Raises struct.error or IndexError for what is cut short. What stands behind a variable that is not known is not said."""
     found = dict(_variables(bytes(status)))
     charset, server = None, None
     if 4 in found:
@@ -103,14 +103,17 @@ def _span(code: int, status: bytes, at: int) -> tuple[int, int]:
     if code == 11:  # invoker: user and host
         host = at + 1 + status[at]
         return at, host + 1 + status[host]
-    if code == 12:  # updated databases, each with a zero at its end
-        end = at + 1
-        for _ in range(0 if status[at] == _TOO_MANY_DATABASES else status[at]):
-            end = status.index(b"\0", end) + 1
-        return at, end
+    if code == 12:  # updated databases
+        return at, _end_of_names(status, at)
     if code == 130:  # MariaDB's GTID flags; a COMMIT or ROLLBACK of an ALTER names its start
         more = status[at] & (_COMMITS_ALTER | _UNDOES_ALTER)
         return at, at + 1 + (8 if more else 0)
-    if code == 131:
-        return at + 1, at + 1 + 4 * status[at]
-    return at, at - 1
+    return (at + 1, at + 1 + 4 * status[at]) if code == 131 else (at, at - 1)
+
+
+def _end_of_names(status: bytes, at: int) -> int:
+    """A count, then so many names, each with a zero at its end."""
+    end = at + 1
+    for _ in range(0 if status[at] == _TOO_MANY_DATABASES else status[at]):
+        end = status.index(b"\0", end) + 1
+    return end

@@ -1,6 +1,7 @@
 """A statement as words: sqlglot's tokens, with the comments that servers execute as part of the text."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,8 +75,15 @@ def _spans(sql: str, sql_mode: int) -> list[tuple[int, int]]:
     return [(token.start - _AHEAD, token.end + 1 - _AHEAD) for token in _tokenize(sql, sql_mode)]
 
 
-def _tokens(sql: str, sql_mode: int) -> list[tuple[str, str]]:
-    return [(_KINDS.get(token.token_type.name, WORD), token.text) for token in _tokenize(sql, sql_mode)]
+def _tokens(sql: str, sql_mode: int) -> Iterator[tuple[str, str]]:
+    for token in _tokenize(sql, sql_mode):
+        kind = _KINDS.get(token.token_type.name, WORD)
+        if kind == NAME:
+            # sqlglot resolves escapes in "names" too; the server knows only the doubled quote.
+            written = sql[token.start - _AHEAD : token.end + 1 - _AHEAD]
+            yield kind, written[1:-1].replace(written[0] * 2, written[0])
+        else:
+            yield kind, token.text
 
 
 # Behind a first word, so that no word counts as a "command" whose rest is taken as one string.

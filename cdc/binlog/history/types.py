@@ -54,6 +54,15 @@ def read_type(reader: Reader, context: Context) -> Type:
     if context.has(ORACLE | MAXDB):
         raise LookupError("types mean something else in sql_mode ORACLE and MAXDB")
     word = reader.take().upper
+    return (
+        _number(word, reader, context)
+        or _temporal(word, reader)
+        or _text(word, reader)
+        or _other(word, reader, context)
+    )
+
+
+def _number(word: str, reader: Reader, context: Context) -> Type | None:
     if word in _INTEGERS:
         _optional_length(reader)
         return Type(_INTEGERS[word], serial=word == "SERIAL")
@@ -62,32 +71,35 @@ def read_type(reader: Reader, context: Context) -> Type:
         return Type("decimal", precision=precision or 10, scale=scale or 0)
     if word in {"FLOAT", "FLOAT4", "DOUBLE", "FLOAT8", "REAL"}:
         return _floating(word, reader, context)
+    return Type("bit", length=_optional_length(reader) or 1) if word == "BIT" else None
+
+
+def _temporal(word: str, reader: Reader) -> Type | None:
     if word in {"TIME", "DATETIME", "TIMESTAMP"}:
         return Type(word.lower(), scale=_optional_length(reader) or 0)
     if word in {"DATE", "YEAR"}:
         _optional_length(reader)
         return Type(word.lower())
-    if word in {"BIT", "BINARY"}:
-        length = _optional_length(reader)
-        return Type(word.lower(), length=(length or 1) if word == "BIT" else 1 if length is None else length)
-    if word in {"ENUM", "SET"}:
-        return Type(word.lower(), members=_members(reader))
-    return _text(word, reader) or _other(word, reader, context)
+    return None
 
 
 def _other(word: str, reader: Reader, context: Context) -> Type:
+    if word in {"ENUM", "SET"}:
+        return Type(word.lower(), members=_members(reader))
     if word in GEOMETRIES:
         return Type(GEOMETRIES[word])
     if word == "JSON":
-        if context.flavor == "mariadb":
-            return Type("longtext", charset="utf8mb4", collation="utf8mb4_bin")
-        return Type("json")
+        return _mariadb_json() if context.flavor == "mariadb" else Type("json")
     if word == "VECTOR":
         length = _optional_length(reader)
         return Type("vector", length=2048 if length is None else length)
     if word in _MARIADB and context.flavor == "mariadb":
         return Type(_MARIADB[word])
     raise LookupError(f"type {word} is not known" if word else f"a type expected, {reader.describe()} found")
+
+
+def _mariadb_json() -> Type:
+    return Type("longtext", charset="utf8mb4", collation="utf8mb4_bin")
 
 
 def _floating(word: str, reader: Reader, context: Context) -> Type:
@@ -107,21 +119,23 @@ def _text(word: str, reader: Reader) -> Type | None:
     if word in {"CHAR", "CHARACTER", "VARCHAR", "VARCHARACTER"}:
         varying = word.startswith("VAR") or reader.skip("VARYING")
         return _sized(reader, "varchar" if varying else "char")
-    if word == "VARBINARY":
-        return _sized(reader, "varbinary")
+    if word in {"BINARY", "VARBINARY"}:
+        return _sized(reader, word.lower())
     if word in {"TEXT", "BLOB"}:
         return Type(word.lower(), length=_optional_length(reader))
-    if word in _LARGE:
-        return Type(_LARGE[word])
     if word == "LONG":
-        if reader.skip("VARBINARY"):
-            return Type("mediumblob")
-        if reader.skip_any("CHAR", "CHARACTER"):
-            reader.expect("VARYING")
-        else:
-            reader.skip_any("VARCHAR", "VARCHARACTER")
-        return Type("mediumtext")
-    return None
+        return _long(reader)
+    return Type(_LARGE[word]) if word in _LARGE else None
+
+
+def _long(reader: Reader) -> Type:
+    if reader.skip("VARBINARY"):
+        return Type("mediumblob")
+    if reader.skip_any("CHAR", "CHARACTER"):
+        reader.expect("VARYING")
+    else:
+        reader.skip_any("VARCHAR", "VARCHARACTER")
+    return Type("mediumtext")
 
 
 def _national(word: str, reader: Reader) -> Type:
@@ -136,7 +150,7 @@ def _national(word: str, reader: Reader) -> Type:
 
 def _sized(reader: Reader, name: str) -> Type:
     length = _optional_length(reader)
-    if length is None and name != "char":
+    if length is None and name not in {"char", "binary"}:
         raise LookupError(f"{name} without a length")
     return Type(name, length=1 if length is None else length)
 

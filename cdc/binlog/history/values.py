@@ -11,7 +11,7 @@ import re
 import struct
 import uuid
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
@@ -24,10 +24,23 @@ from cdc.model.schema import Column
 
 INTEGERS = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
 _TEXTS = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
+_NUMBERS = INTEGERS | {"decimal", "float", "double", "bit", "year"}
 _BYTES = frozenset(("varbinary", "tinyblob", "blob", "mediumblob", "longblob"))
 _ZERO_DATE, _ZERO_TIME = "0000-00-00", "00:00:00"
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})(\d\d)(\d\d)")
 _TIME = re.compile(r"(-?)(\d{1,3}):(\d{1,2})(?::(\d{1,2})(?:\.(\d*))?)?")
+
+
+_TEMPORALS = frozenset(("date", "datetime", "timestamp", "time"))
+_IMPLICIT: dict[str, Value] = {
+    **dict.fromkeys((*INTEGERS, "bit", "year"), 0),
+    **dict.fromkeys(("float", "double"), 0.0),
+    **dict.fromkeys((*_TEXTS, *_BYTES, "set"), ""),
+    "json": "null",
+    "uuid": str(uuid.UUID(int=0)),
+    "inet4": "0.0.0.0",  # noqa: S104 — a value
+    "inet6": "::",
+}
 
 
 class Untold(ValueError):
@@ -36,26 +49,14 @@ class Untold(ValueError):
 
 def implicit(column: Column) -> Value:
     """What a NOT NULL column without a DEFAULT takes ("Implicit Default Handling"); None where there is no such value."""
-    kind = column.type
-    if kind in INTEGERS or kind in {"bit", "year"}:
-        return 0
-    if kind in {"float", "double"}:
-        return 0.0
-    if kind == "decimal":
-        return _decimal(Decimal(0), column)
-    if kind in {"date", "datetime", "timestamp", "time"}:
-        return zero(column)
-    if kind == "binary":
-        return _base64(bytes(column.length or 0))
-    if kind == "enum":
-        return column.members[0]
-    if kind == "json":
-        return "null"
-    return {"uuid": str(uuid.UUID(int=0)), "inet4": "0.0.0.0", "inet6": "::"}.get(kind, _empty(kind))  # noqa: S104 — a value
-
-
-def _empty(kind: str) -> Value:
-    return "" if kind in _TEXTS or kind in _BYTES or kind == "set" else None
+    of_column: dict[str, Callable[[Column], Value]] = {
+        "decimal": lambda column: _decimal(Decimal(0), column),
+        **dict.fromkeys(_TEMPORALS, zero),
+        "binary": lambda column: _base64(bytes(column.length or 0)),
+        "enum": lambda column: column.members[0],
+    }
+    make = of_column.get(column.type)
+    return _IMPLICIT.get(column.type) if make is None else make(column)
 
 
 def zero(column: Column) -> str:
@@ -105,35 +106,35 @@ def _zone(context: Context) -> tzinfo:
 
 def constant(column: Column, literal: Sequence[Word], context: Context, digits: int | None = None) -> Value:
     """`literal` as the column shows it; `digits`: of FLOAT(m,d) and DOUBLE(m,d). Raises Untold."""
+    kind = column.type
     if not literal:
         return None
-    kind = column.type
-    if kind == "bit" and literal[-1].kind == STRING:
-        return int.from_bytes(_bytes_of(literal), "big")
-    if kind in INTEGERS or kind in {"decimal", "float", "double", "bit", "year"}:
-        return _number(column, _decimal_of(literal), literal, digits)
-    if kind in {"date", "datetime", "timestamp", "time"}:
-        return _temporal(column, _text_of(literal, column), context)
+    if kind in _NUMBERS:
+        return _number(column, literal, digits)
     if kind == "binary":
         return _base64(_bytes_of(literal).ljust(column.length or 0, b"\0"))
     if kind in _BYTES:
         return _base64(_bytes_of(literal))
     text = _text_of(literal, column)
-    if kind == "char":
-        return text.rstrip(" ")
+    return _temporal(column, text, context) if kind in _TEMPORALS else _textual(column, text, literal)
+
+
+def _textual(column: Column, text: str, literal: Sequence[Word]) -> str:
+    kind = column.type
     if kind in _TEXTS:
-        return text
+        return text.rstrip(" ") if kind == "char" else text
     if kind == "enum":
         return _member(text, column)
     if kind == "set":
         return _members(text, column)
-    if kind == "json":
-        return _json(text, literal)
-    return _address(kind, text)
+    return _json(text, literal) if kind == "json" else _address(kind, text)
 
 
-def _number(column: Column, value: Decimal, literal: Sequence[Word], digits: int | None) -> Value:
+def _number(column: Column, literal: Sequence[Word], digits: int | None) -> Value:
     kind = column.type
+    if kind == "bit" and literal[-1].kind == STRING:
+        return int.from_bytes(_bytes_of(literal), "big")
+    value = _decimal_of(literal)
     if kind == "decimal":
         return _decimal(value, column)
     if kind in {"float", "double"}:
