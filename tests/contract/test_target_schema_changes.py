@@ -126,9 +126,16 @@ def test_a_fill_of_every_type_is_what_a_row_of_that_value_holds(
     wider = shape(*ORDERS.columns, column)
     do(writer, alter(AddColumn(column, fill), schema=wider))
     write(writer, inserts({**order(2), "c": fill}, schema=wider), count=3)
-    (_, filled), (_, written) = place.rows(columns=["id", "c"])
+    filled, written = _bytes_of(place, "orders", "c")
     assert filled is not None
     assert filled == written
+
+
+def _bytes_of(place: Place, table: str, column: str) -> list[Any]:
+    """A column by the order of the ids; from MySQL in hexadecimal, since PyMySQL takes a VECTOR for a text."""
+    if place.kind in {"mysql", "mariadb"}:
+        return [row[0] for row in place.execute(f"SELECT HEX({column}) FROM {table} ORDER BY id")]
+    return [row[1] for row in place.rows(table, ["id", column])]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +305,7 @@ def test_a_change_of_type_that_keeps_all_values_keeps_them(writer: LaneWriter, p
     do(writer, alter(ModifyColumn(after, before), schema=new, table="t"))
     # The same rows, written under the new type, are the oracle.
     write(writer, inserts(*({**row, "id": 100 + number} for number, row in enumerate(rows)), schema=new), count=3)
-    found = [row[1] for row in place.rows("t", ["id", "v"])]
+    found = _bytes_of(place, "t", "v")
     assert found[: len(values)] == found[len(values) :]
     assert None not in found
 

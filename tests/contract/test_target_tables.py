@@ -18,8 +18,8 @@ from tests.contract.conftest import LEASE_SECONDS
 from tests.support.targets import ORDERS, Place, deletes, inserts, moved, order, problems, updates, write
 
 ALL_BYTES = b64encode(bytes(range(256))).decode()
-LATIN = {"charset": "latin1", "collation": "latin1_swedish_ci"}
-UTF8 = {"charset": "utf8mb4", "collation": "utf8mb4_general_ci"}
+LATIN: dict[str, Any] = {"charset": "latin1", "collation": "latin1_swedish_ci"}
+UTF8: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_general_ci"}
 
 # Every everyday type, with edge values of its wire form.
 TYPES: list[tuple[Column, list[Value]]] = [
@@ -113,7 +113,7 @@ def _expected(kind: str, column: Column, value: Value) -> Any:
         return b64decode(str(value)) if _PLAIN.get(column.type) is b64decode else value
     if kind != "postgresql":
         if column.type == "bit":
-            return int(value).to_bytes(((column.length or 1) + 7) // 8, "big")
+            return int(str(value)).to_bytes(((column.length or 1) + 7) // 8, "big")
         if column.type == "timestamp":
             return datetime.fromisoformat(str(value).removesuffix("Z"))
     return _PLAIN.get(column.type, lambda same: same)(value)
@@ -168,7 +168,8 @@ def test_text_keys_that_differ_in_case_or_accent_are_different_rows(writer: Lane
     column = Column("k", "varchar", length=20, charset="utf8mb4", collation="utf8mb4_bin", nullable=False)
     schema = TableSchema("shop", "words", (column, Column("v", "int")), ("k",))
     words = ["a", "A", "ä", "Ä", "ss", "ß"]
-    write(writer, inserts(*({"k": word, "v": at} for at, word in enumerate(words)), schema=schema))
+    rows: list[Row] = [{"k": word, "v": at} for at, word in enumerate(words)]
+    write(writer, inserts(*rows, schema=schema))
     write(writer, deletes("A", schema=schema))
     found = {word: v for v, word in place.rows("words", ["v", "k"])}
     assert found == {word: at for at, word in enumerate(words) if word != "A"}
@@ -199,7 +200,8 @@ def test_a_value_is_held_exactly_or_refused(
 
 
 def _held_or_refused(writer: LaneWriter, place: Place, schema: TableSchema, value: Value, rows: int) -> None:
-    write(writer, inserts(*({"id": n, "v": None} for n in range(rows)), schema=schema))
+    nothing: list[Row] = [{"id": n, "v": None} for n in range(rows)]
+    write(writer, inserts(*nothing, schema=schema))
     batch = updates(*({"id": n, "v": value if n == rows - 1 else None} for n in range(rows)), schema=schema)
     progress = writer.begin()
     refusal = ""
@@ -380,7 +382,8 @@ def _copied_or_refused(writer: LaneWriter, place: Place, name: str, rows: int) -
     progress = writer.begin()
     refused: TargetRefused | None = None
     try:
-        writer.apply([inserts(*({name: n, "v": name[:20]} for n in range(rows)), schema=schema)])
+        named: list[Row] = [{name: n, "v": name[:20]} for n in range(rows)]
+        writer.apply([inserts(*named, schema=schema)])
     except TargetRefused as error:
         refused = error
     if refused is not None:

@@ -29,7 +29,7 @@ def _server(dialect: SqlDialect) -> Server:
 def _found(dialect: SqlDialect, *columns: Column, key: Sequence[str] = ("id",)) -> Found:
     """As Lockstep makes a table of these."""
     types = {column.name: column_type(dialect, column) for column in (Column("id", "int"), *columns)}
-    return Found(types, (frozenset(key),), tuple(key), "t_pkey", frozenset(key))
+    return Found(types, (frozenset(key),), tuple(key), "t_pkey")
 
 
 def _plan(dialect: SqlDialect, found: Found, *steps: Step) -> Evolution:
@@ -148,6 +148,11 @@ def test_a_wider_column_of_a_users_own_is_left_as_it_is() -> None:
     ):
         found = Found({"id": sa.INTEGER(), "v": type_}, (frozenset({"id"}),), ("id",), "t_pkey")
         assert not _plan(POSTGRESQL, found, ModifyColumn(after, before))
+
+
+def test_a_column_that_the_target_generates_is_left_to_it() -> None:
+    found = Found({"id": sa.INTEGER(), "v": sa.INTEGER()}, (frozenset({"id"}),), ("id",), "t_pkey", frozenset({"v"}))
+    assert not _plan(POSTGRESQL, found, ModifyColumn(Column("v", "bigint"), V))
 
 
 def test_spaces_at_the_end_of_a_char_go() -> None:

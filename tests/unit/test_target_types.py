@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import types as sa
@@ -14,7 +15,7 @@ from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SQLITE, SqlDialect
 from cdc.target.sql.typemap import Type, column_type, integer_range, mysql_collation
 from cdc.target.sql.values import convert, converter
 
-UTF8 = {"charset": "utf8mb4", "collation": "utf8mb4_0900_ai_ci"}
+UTF8: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_0900_ai_ci"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,11 @@ def test_text_of_another_charset_gets_room_for_its_utf8mb4_bytes() -> None:
 
 
 ALL = [
-    *(Column("c", kind, unsigned=u) for kind in ("tinyint", "smallint", "mediumint", "int", "bigint") for u in (0, 1)),
+    *(
+        Column("c", kind, unsigned=u)
+        for kind in ("tinyint", "smallint", "mediumint", "int", "bigint")
+        for u in (False, True)
+    ),
     *(Column("c", kind, scale=s) for kind in ("time", "datetime", "timestamp") for s in (0, 3, 6)),
     *(Column("c", kind, length=n, **UTF8) for kind in ("char", "varchar") for n in (1, 255)),
     *(Column("c", kind, length=20) for kind in ("binary", "varbinary")),

@@ -211,11 +211,12 @@ class _Plan:
     # Types and values.
 
     def _changes(self) -> list[Change]:
-        types = self._found.types
+        types, computed = self._found.types, self._found.computed
+        # What the target generates by itself is its own.
         return [
             decide(self._server, self._name, place, place.column, types[place.origin])
             for place in self._reshaped.places
-            if place.origin is not None and place.column is not None
+            if place.origin is not None and place.column is not None and place.origin not in computed
         ]
 
     def _checks(self, changes: Sequence[Change]) -> tuple[Check, ...]:

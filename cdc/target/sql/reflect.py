@@ -18,13 +18,13 @@ _NAMED = sa.text(
 @dataclass(frozen=True, slots=True)
 class Found:
     """`types` by name, in the table's order; `unique`: the column sets that are unique; `primary`: the primary key's
-    columns in key order, `primary_name` its constraint's name; `not_null`: the columns that take no NULL."""
+    columns in key order, `primary_name` its constraint's name; `computed`: the columns that the target generates."""
 
     types: dict[str, Type]
     unique: tuple[frozenset[str], ...] = ()
     primary: tuple[str, ...] = ()
     primary_name: str | None = None
-    not_null: frozenset[str] = field(default_factory=frozenset)
+    computed: frozenset[str] = field(default_factory=frozenset)
 
 
 def reflect(connection: sa.Connection, name: TargetName) -> Found | None:
@@ -49,8 +49,8 @@ def reflect(connection: sa.Connection, name: TargetName) -> Found | None:
         whole = not any(str(option).endswith(("_where", "_length")) for option in index.get("dialect_options", {}))
         if index["unique"] and whole and None not in index["column_names"]:
             unique.add(frozenset(column for column in index["column_names"] if column is not None))
-    not_null = frozenset(column["name"] for column in columns if not column["nullable"])
-    return Found(types, tuple(unique), primary, key.get("name"), not_null)
+    computed = frozenset(column["name"] for column in columns if column.get("computed"))
+    return Found(types, tuple(unique), primary, key.get("name"), computed)
 
 
 class _Unread(sa.types.NullType):
