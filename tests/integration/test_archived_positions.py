@@ -153,6 +153,19 @@ def test_urls_name_places_that_source_archives_has_too(shop: Database, past: Pas
     without.close()
 
 
+def test_a_url_of_a_file_that_the_server_still_has_is_read_from_the_server(shop: Database, past: Past) -> None:
+    copies = copy_binlogs(shop, past.folder, *past.names[3:])
+    point = past.points[8]
+    assert past.source.resolve(f"file://{past.folder}/{point.position}") == point
+    assert ids_after(past.source, past.source.resolve(f"file://{copies[0]}")) == [7, 8, 9, 10]
+    assert [f.level for f in past.source.check() if f.subject == "archives"] == ["ok"]
+    (past.folder / past.names[1]).replace(copies[0])
+    with pytest.raises(SourceChanged, match="is not the file that the source has by that name"):
+        past.source.resolve(f"file://{copies[0]}")
+    errors = [f for f in past.source.check() if f.subject == "archives" and f.level == "error"]
+    assert errors, past.source.check()
+
+
 def test_how_far_behind_and_how_long_until_it_is_purged_count_the_archive(shop: Database, past: Past) -> None:
     sizes = {path.name: path.stat().st_size for path in past.folder.iterdir()}
     sizes |= {file.name: file.size_bytes for file in past.source.files()}
@@ -319,3 +332,33 @@ def event_inside(past: Past, point: SourcePoint) -> int:
     """The start of a transaction's second event."""
     raw = (past.folder / point.file).read_bytes()
     return point.offset + int.from_bytes(raw[point.offset + 9 : point.offset + 13], "little")
+
+
+def test_a_mysql_without_gtids_is_read_on_from_whole_copies_only(tmp_path: Path) -> None:
+    server = start_own_source("mysql", tmp_path / "own", "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+    try:
+        shop = fresh_database(server)
+        execute(shop, TABLE)
+        folder = tmp_path / "archive"
+        source = open_source(shop, archives=(f"file://{folder}/",))
+        begin = source.resolve("latest")
+        insert(shop, 1)
+        execute(shop, "FLUSH BINARY LOGS")
+        insert(shop, 2)
+        early = copy_binlogs(shop, folder, file_names(shop)[-1])
+        insert(shop, 3)
+        execute(shop, "FLUSH BINARY LOGS")
+        insert(shop, 4)
+        *old, newest = file_names(shop)
+        cut = early[0].read_bytes()
+        copy_binlogs(shop, folder, *old)
+        purge_to(shop, newest)
+        assert source.verify(begin) == begin
+        assert ids_after(source, begin) == [1, 2, 3, 4]
+        early[0].write_bytes(cut)
+        error = failure(source, begin)
+        assert isinstance(error, BinlogDamaged)
+        assert "ends without a rotation" in error.message
+        source.close()
+    finally:
+        server.remove()

@@ -9,7 +9,7 @@ from cdc.binlog.port import Begin, End, Item, Truncated
 from cdc.model.config import SourceConfig, Url
 from cdc.model.errors import BinlogDamaged, CdcError, PositionError, SourceChanged
 from tests.support.archive_files import CREATED, STOP, Written, gtids
-from tests.support.binlog_events import QUERY, query_body
+from tests.support.binlog_events import QUERY, gtid_body, query_body
 
 NAMES = [f"mysql-bin.{number:06d}" for number in range(1, 5)]
 
@@ -116,7 +116,9 @@ def test_a_file_that_is_cut_inside_a_transaction_is_damage(tmp_path: Path) -> No
     assert tables(source(tmp_path)) == ["t00", "t01", "t10", "t20", "t21"]
 
 
-@pytest.mark.parametrize("last", ["SAVEPOINT a", "ROLLBACK TO `a`", "INSERT INTO elsewhere.log VALUES (1)", "XA START X'61'"])
+@pytest.mark.parametrize(
+    "last", ["SAVEPOINT a", "ROLLBACK TO `a`", "INSERT INTO elsewhere.log VALUES (1)", "XA START X'61'"]
+)
 def test_a_transaction_is_not_whole_at_a_statement_inside_it(tmp_path: Path, last: str) -> None:
     write(tmp_path, *three())
     cut = Written(NAMES[1], 2, created=CREATED + 1)
@@ -137,17 +139,31 @@ def test_a_file_without_a_rotation_that_lacks_nothing_is_read_on_from(tmp_path: 
     assert tables(source(tmp_path)) == ["t00", "t01", "t10", "t11", "t20", "t21"]
 
 
-def test_without_gtids_a_file_that_was_open_when_it_was_copied_is_refused_where_another_follows(tmp_path: Path) -> None:
+def test_without_gtids_a_file_that_ends_without_a_rotation_is_refused_where_another_follows(tmp_path: Path) -> None:
     write(tmp_path, *three(gtid=False))
-    cut = Written(NAMES[1], None, created=CREATED + 1, flags=1)
+    cut = Written(NAMES[1], None, created=CREATED + 1)
     cut.write(tmp_path)
     assert "nobody can tell whether it is whole" in refused(tmp_path).message
     cut.add(STOP, b"")
     cut.write(tmp_path)
     assert tables(source(tmp_path)) == ["t00", "t01", "t20", "t21"]
-    crashed = Written(NAMES[1], None, created=CREATED + 1)  # the server closed it when it came back
-    crashed.write(tmp_path)
-    assert tables(source(tmp_path)) == ["t00", "t01", "t20", "t21"]
+    mixed = Written(NAMES[1], 2, created=CREATED + 1)  # gtid_mode=ON_PERMISSIVE
+    mixed.truncation("t10")
+    mixed.truncation("t11")
+    mixed.add(34, gtid_body(0))
+    mixed.add(QUERY, query_body("TRUNCATE TABLE t12"))
+    mixed.write(tmp_path)
+    write(tmp_path, *[file for file in three() if file.name != NAMES[1]])
+    assert "nobody can tell whether it is whole" in refused(tmp_path).message
+
+
+def test_rows_of_a_transaction_without_an_end_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = Written()
+    file.begun()
+    file.add(QUERY, query_body("TRUNCATE TABLE orders"))
+    file.write(tmp_path)
+    assert tables(source(tmp_path)) == ["orders"]
+    assert "may never have been committed" in caplog.text
 
 
 def test_a_missing_file_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ from cdc.binlog.archive.event_file import EventFile
 from cdc.binlog.gtid import Gtids, MariadbGtids, MysqlGtids, gtids
 from cdc.model.errors import BinlogDamaged, SourceChanged
 
-_GTIDS = (BINLOG.GTID_LOG_EVENT, BINLOG.MARIADB_GTID_EVENT, events.GTID_TAGGED_LOG_EVENT)
+_GTIDS = (
+    BINLOG.GTID_LOG_EVENT,
+    BINLOG.ANONYMOUS_GTID_LOG_EVENT,
+    BINLOG.MARIADB_GTID_EVENT,
+    events.GTID_TAGGED_LOG_EVENT,
+)
 _LISTS = (BINLOG.PREVIOUS_GTIDS_LOG_EVENT, BINLOG.MARIADB_GTID_GTID_LIST_EVENT)
 _WATCHED = frozenset((*_GTIDS, *_LISTS, BINLOG.FORMAT_DESCRIPTION_EVENT))
 _COMMITS = (BINLOG.XID_EVENT, BINLOG.XA_PREPARE_EVENT, events.TRANSACTION_PAYLOAD_EVENT)
@@ -30,6 +35,7 @@ class Continuity:
         self._pending = ""
         self._last: memoryview | None = None
         self._second_last = 0
+        self._anonymous = False
         self._left: EventFile | None = None
         self._checksum = events.CHECKSUM_NONE
         self._query_post_header = 13
@@ -80,6 +86,8 @@ class Continuity:
             self._pending = events.tagged_gtid(self._body(raw)).text
         elif kind == BINLOG.GTID_LOG_EVENT:
             self._pending = events.gtid(self._body(raw)).text
+        elif kind == BINLOG.ANONYMOUS_GTID_LOG_EVENT:
+            self._anonymous = True
         else:
             self._pending = events.mariadb_gtid(self._body(raw), events.HEADER.unpack_from(raw)[2]).text
 
@@ -108,7 +116,7 @@ class Continuity:
         if left is not None and self._known is not None:
             self._require_continued(self._known, listed, left)
         if left is not None or self._known is None:
-            self._known = listed
+            self._known, self._anonymous = listed, False
 
     def _require_continued(self, known: Gtids, listed: Gtids, left: EventFile) -> None:
         missing = self._missing(known, listed)
@@ -119,10 +127,11 @@ class Continuity:
                 "or begin at the file after it",
             )
         told = bool(listed.text() and known.text())
-        if not told and left.in_use and not left.ended:
+        if not left.ended and (self._anonymous or not told):
             raise BinlogDamaged(
-                f"{left.path} has no end, and without GTIDs nobody can tell whether it is whole",
-                hint="it was copied while the server wrote it: copy it again; or begin at the file after it",
+                f"{left.path} ends without a rotation, and without GTIDs nobody can tell whether it is whole",
+                hint="it was copied before the server was done with it, or the server crashed: copy it again; "
+                "or begin at the file after it, and compare the tables",
             )
         same = told and (self._flavor == "mysql" or known.text() == listed.text())
         if not same and self._server_id != left.head.server_id:

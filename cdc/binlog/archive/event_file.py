@@ -44,7 +44,7 @@ class EventFile:
     """Events from `offset` on (4, or where one begins). Not thread-safe.
 
     `offset` is where the next one begins; `torn`: at the end, that a part of an event is left; `ended`: by a rotation or a
-    shutdown; `in_use`: the server had the file open when it was copied, or crashed with it open.
+    shutdown.
     """
 
     def __init__(self, path: Path, offset: int = FIRST_EVENT) -> None:
@@ -54,7 +54,6 @@ class EventFile:
         self.name = path.name
         self.offset = FIRST_EVENT
         self.ended = False
-        self.in_use = False
         self._rest = b""
         self._at = 0
         try:
@@ -88,7 +87,6 @@ class EventFile:
             return None
         raw = memoryview(self._rest)[self._at : self._at + size]
         if kind == BINLOG.FORMAT_DESCRIPTION_EVENT and flags & _IN_USE_FLAG:
-            self.in_use = True
             raw = _as_closed(raw)
         if kind == BINLOG.MARIADB_START_ENCRYPTION_EVENT:
             raise NotUnderstood(f"{self.path} is encrypted", hint=_DECRYPTED)
