@@ -90,6 +90,11 @@ def test_all_steps_are_one_alter_at_mysql() -> None:
     )
 
 
+def test_a_new_column_stands_behind_a_column_that_is_renamed_later() -> None:
+    (alter,) = _plan(MYSQL, _found(MYSQL, V), AddColumn(W, None, after="v"), RenameColumn("v", "x")).alter
+    assert alter.endswith("RENAME COLUMN `v` TO `x`, ADD COLUMN `w` INTEGER NULL AFTER `x`")
+
+
 def test_after_a_crash_mysql_fills_what_was_not_there_before_and_nothing_else() -> None:
     change = SchemaChange("alter", "shop", "t", (AddColumn(V, 5), AddColumn(W, 6)))
     assert filling(_server(MYSQL), NAME, ["id", "v"], change) == ("ALTER TABLE `t` ALTER COLUMN `w` SET DEFAULT NULL",)

@@ -12,7 +12,8 @@ from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.target.sql import holds
 from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SQLITE, SqlDialect
-from cdc.target.sql.typemap import Type, column_type, integer_range, mysql_collation
+from cdc.target.sql.losses import losses
+from cdc.target.sql.typemap import Named, Type, column_type, integer_range, mysql_collation
 from cdc.target.sql.values import convert, converter
 
 UTF8: dict[str, Any] = {"charset": "utf8mb4", "collation": "utf8mb4_0900_ai_ci"}
@@ -47,6 +48,62 @@ def test_a_postgresql_column_is_as_wide_as_the_sources(column: Column, expected:
 def test_a_type_without_a_counterpart_is_refused_by_name(dialect: SqlDialect, kind: str) -> None:
     with pytest.raises(TargetRefused, match=kind):
         column_type(dialect, Column("where", kind))
+
+
+@pytest.mark.parametrize(
+    ("column", "server", "expected"),
+    [
+        (Column("c", "point"), {}, ("BYTEA", "POINT", "BLOB")),
+        (Column("c", "vector", length=3), {}, ("REAL[]", "VARBINARY(12)", "TEXT")),
+        (Column("c", "vector", length=5000), {}, ("REAL[]", "LONGBLOB", "TEXT")),
+        (Column("c", "vector", length=3), {"vector"}, ("REAL[]", "VECTOR(3)", "TEXT")),
+        (Column("c", "vector"), {"vector"}, ("REAL[]", "VECTOR(16383)", "TEXT")),
+        (Column("c", "uuid"), {}, ("UUID", "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin", "TEXT")),
+        (Column("c", "uuid"), {"uuid"}, ("UUID", "UUID", "TEXT")),
+        (Column("c", "inet4"), {"inet6"}, ("INET", "VARCHAR(45) CHARACTER SET ascii COLLATE ascii_bin", "TEXT")),
+        (Column("c", "inet6"), {"inet6"}, ("INET", "INET6", "TEXT")),
+    ],
+)
+def test_special_types_are_the_servers_own_where_it_has_them(
+    column: Column, server: set[str], expected: tuple[str, ...]
+) -> None:
+    for dialect, text in zip((POSTGRESQL, MYSQL, SQLITE), expected, strict=True):
+        made = column_type(dialect, column, frozenset(), frozenset(server))
+        assert made.compile(dialect=dialect.plain) == text
+        assert holds.problem(dialect, column, made) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (Column("c", "point"), Named("polygon")),
+        (Column("c", "geometry"), Named("point")),
+        (Column("c", "vector", length=4), Named("vector(3)")),
+        (Column("c", "vector", length=4), sa.VARBINARY(15)),
+        (Column("c", "uuid"), mysql.CHAR(35)),
+        (Column("c", "inet6"), Named("inet4")),
+        (Column("c", "inet6"), mysql.VARCHAR(15)),
+    ],
+)
+def test_special_types_that_do_not_fit_are_said(column: Column, target: Type) -> None:
+    assert holds.problem(MYSQL, column, target)
+
+
+def test_mysqls_two_names_of_a_collection_are_one() -> None:
+    assert holds.problem(MYSQL, Column("c", "geometrycollection"), Named("geomcollection")) is None
+
+
+def test_what_a_column_loses_is_said_once_for_all_that_lose_it() -> None:
+    columns = [
+        Column("d", "date"),
+        Column("t", "datetime", scale=0),
+        Column("n", "varchar", length=5, **UTF8),
+        Column("b", "varchar", length=5, charset="utf8mb4", collation="utf8mb4_bin"),
+        Column("i", "int"),
+    ]
+    found = list(losses(POSTGRESQL, [(column, column_type(POSTGRESQL, column)) for column in columns]))
+    assert [(one.column, one.severity) for one in found] == [("d, t", "note"), ("n, b", "note"), ("n", "note")]
+    assert not list(losses(MYSQL, [(column, column_type(MYSQL, column)) for column in columns]))
 
 
 def test_sqlite_keeps_as_text_what_its_numbers_would_change() -> None:
@@ -193,6 +250,13 @@ def test_only_columns_that_need_it_are_converted() -> None:
         (MYSQL, Column("c", "timestamp", scale=0), "2024-01-02T03:04:05Z", "2024-01-02T03:04:05"),
         (SQLITE, Column("c", "bigint", unsigned=True), 2**64 - 1, "18446744073709551615"),
         (SQLITE, Column("c", "bit", length=64), 1, "1"),
+        (MYSQL, Column("c", "point"), {"srid": 4326, "wkb": "AQEAAAA="}, bytes.fromhex("e61000000101000000")),
+        (POSTGRESQL, Column("c", "point"), {"srid": 4326, "wkb": "AQEAAAA="}, "\\x0101000020e6100000"),
+        (POSTGRESQL, Column("c", "point"), {"srid": 0, "wkb": "AQEAAAA="}, "\\x0101000000"),
+        (SQLITE, Column("c", "point"), {"srid": 1, "wkb": "AAAAAAE="}, bytes.fromhex("002000000100000001")),
+        (MYSQL, Column("c", "vector"), [1.5, -0.0], bytes.fromhex("0000c03f00000080")),
+        (POSTGRESQL, Column("c", "vector"), [1.5, -2], "{1.5,-2}"),
+        (SQLITE, Column("c", "vector"), [1.5, -2], "[1.5,-2]"),
     ],
 )
 def test_wire_values_become_what_the_driver_takes(

@@ -4,7 +4,7 @@ A step that finds its work done is passed over: a column that is to be made and 
 that has its new name and not its old one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cdc.model.change import Value
@@ -19,7 +19,8 @@ Fold = Callable[[str], str]
 @dataclass(frozen=True, slots=True)
 class Place:
     """One column as it shall be. `origin`: its name before, None for one that is made. `column`: what it must hold, where a
-    step says so; `modified`: a step changes it, `before` is what the source had. `after`: as AddColumn.after, by final names."""
+    step says so; `modified`: a step changes it, `before` is what the source had. `after`: as AddColumn.after, in the end by final
+    names."""
 
     name: str
     origin: str | None = None
@@ -61,7 +62,14 @@ def reshape(table: str, names: Iterable[str], steps: Sequence[Step], fold: Fold)
             continue
         work.take(step)
         index += 1
-    return Reshaped(tuple(work.places), tuple(work.dropped), work.key)
+    return Reshaped(tuple(_placed(work.places)), tuple(work.dropped), work.key)
+
+
+def _placed(places: Sequence[Place]) -> Iterator[Place]:
+    """A later step may have renamed the column behind which one is made."""
+    for index, place in enumerate(places):
+        moves = place.made is not None and place.after is not None
+        yield replace(place, after=places[index - 1].name if index else "") if moves else place
 
 
 def _run(steps: Sequence[Step]) -> list[RenameColumn]:
@@ -144,7 +152,7 @@ class _Work:
         if place is None:
             self.places.append(replace(made, after=None))
         else:
-            self.places.insert(place + 1, replace(made, after=self.places[place].name))
+            self.places.insert(place + 1, made)
 
     def _drop(self, name: str) -> None:
         index = self._find(name)
