@@ -5,6 +5,7 @@ what is left is its form. A constant whose form is not one of the plain ones is 
 """
 
 import base64
+import decimal
 import ipaddress
 import json
 import re
@@ -41,6 +42,9 @@ _IMPLICIT: dict[str, Value] = {
     "inet4": "0.0.0.0",  # noqa: S104 — a value
     "inet6": "::",
 }
+
+
+_ENOUGH_DIGITS = decimal.Context(prec=100)
 
 
 class Untold(ValueError):
@@ -106,9 +110,16 @@ def _zone(context: Context) -> tzinfo:
 
 def constant(column: Column, literal: Sequence[Word], context: Context, digits: int | None = None) -> Value:
     """`literal` as the column shows it; `digits`: of FLOAT(m,d) and DOUBLE(m,d). Raises Untold."""
-    kind = column.type
     if not literal:
         return None
+    try:
+        return _converted(column, literal, context, digits)
+    except (ArithmeticError, struct.error, UnicodeError) as error:
+        raise Untold("does not fit the column") from error
+
+
+def _converted(column: Column, literal: Sequence[Word], context: Context, digits: int | None) -> Value:
+    kind = column.type
     if kind in _NUMBERS:
         return _number(column, literal, digits)
     if kind == "binary":
@@ -148,7 +159,7 @@ def _number(column: Column, literal: Sequence[Word], digits: int | None) -> Valu
 
 
 def _decimal(value: Decimal, column: Column) -> str:
-    rounded = value.quantize(Decimal(1).scaleb(-(column.scale or 0)), ROUND_HALF_UP)
+    rounded = value.quantize(Decimal(1).scaleb(-(column.scale or 0)), ROUND_HALF_UP, _ENOUGH_DIGITS)
     return f"{rounded or abs(rounded):f}"
 
 
