@@ -75,12 +75,12 @@ def _read_header(event_type: int, data: bytes, table: TableMap) -> tuple[int, tu
     if count != len(table.schema.columns):
         raise damaged(f"rows event of {name}: {count} columns, the table map has {len(table.schema.columns)}")
     everything = (1 << count) - 1
-    is_whole = event_type != PARTIAL_UPDATE_ROWS_EVENT
-    present = []
-    for _ in range(2 if event_type in UPDATE_ROWS_EVENTS else 1):
-        bitmap = int.from_bytes(cursor.take((count + 7) // 8), "little") & everything
-        is_whole = is_whole and bitmap == everything
-        present.append(bitmap)
-    if not is_whole and not present[-1]:
+    size = (count + 7) // 8
+    last = first = int.from_bytes(cursor.take(size), "little") & everything
+    if event_type in UPDATE_ROWS_EVENTS:
+        last = int.from_bytes(cursor.take(size), "little") & everything
+    if first == last == everything and event_type != PARTIAL_UPDATE_ROWS_EVENT:
+        return cursor.position, None
+    if not last:
         raise damaged(f"rows event of {name}: row images without columns")
-    return cursor.position, None if is_whole else tuple(present)
+    return cursor.position, (first, last) if event_type in UPDATE_ROWS_EVENTS else (last,)
