@@ -1,14 +1,16 @@
 """Which table maps are captured, and their rows as drafts. The table maps of other tables cost one look into a dict."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from cdc.binlog.decoder.port import MARIADB_UPDATE_ROWS_EVENT, Decoder, TableMap, table_map_names
 from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.projected_change import ChangeProjection
 from cdc.model.change import Draft
 from cdc.model.config import SourceConfig
 from cdc.model.routing import TableFilter, matches
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 
 _MOST_KEPT = 2000  # a map's id is part of its body: a server that opens tables anew makes new bodies for ever
 
@@ -22,14 +24,22 @@ class CapturedTable(NamedTuple):
 
 
 class Capture:
-    """Table maps by their bytes, kept over transactions: the same table sends the same bytes each time."""
+    """Table maps by their bytes, kept over transactions: the same table sends the same bytes each time.
+
+    `version`: what the schema history knows of a table at this place. `unseen` gathers the shapes that table maps have told
+    since it was emptied last.
+    """
 
     def __init__(self, config: SourceConfig, decoder: Decoder) -> None:
         self.filter = TableFilter(config.tables)
+        self.version: Callable[[str, str], TableVersion | None] = lambda db, table: None
+        self.unseen: list[TableSchema] = []
         self._config = config
         self._decoder = decoder
+        self._salt = config.mask_salt.get_secret_value().encode() if config.mask_salt else b""
         self._known: dict[bytes, CapturedTable | None] = {}
         self._shown: set[str] = set()
+        self.projected = ChangeProjection(config.exclude_columns, config.mask_columns, self._salt)
 
     def table(self, body: memoryview) -> tuple[int, CapturedTable | None]:
         """(table id, the captured table or None) of a table map event. Raises what decoder and projection raise."""
@@ -39,18 +49,24 @@ class Capture:
         table_id, db, table = table_map_names(body)
         captured = None
         if self.filter(db, table):
-            table_map = self._decoder.table_map(memoryview(key))
-            projection = self._projection(table_map.schema)
+            version = self.version(db, table)
+            table_map = self._decoder.table_map(memoryview(key), None if version is None else version.schema)
+            self.unseen.append(table_map.schema)
+            projection = self._projection(table_map.schema, version)
             captured = CapturedTable(table_map, projection, projection.schema.fingerprint())
         if len(self._known) >= _MOST_KEPT:
             self._known.clear()
         self._known[key] = captured
         return table_id, captured
 
-    def _projection(self, schema: TableSchema) -> Projection:
+    def forget(self) -> None:
+        """Tables have other shapes from here on: the same bytes may mean another thing."""
+        self._known.clear()
+
+    def _projection(self, schema: TableSchema, version: TableVersion | None) -> Projection:
         config = self._config
-        salt = config.mask_salt.get_secret_value().encode() if config.mask_salt else b""
-        return Projection(schema, config.exclude_columns, config.mask_columns, salt)
+        defaults = None if version is None else version.defaults
+        return Projection(schema, config.exclude_columns, config.mask_columns, self._salt, defaults)
 
     def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
         rows = self._decoder.rows(kind, body, table.map)

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from cdc.binlog.statements import Effect, TableName
+from cdc.binlog.history.context import TableName
+from cdc.binlog.statements import Effect
 from cdc.model.errors import NotUnderstood
 from cdc.observe.logs import fields, get_logger
 
@@ -21,17 +22,10 @@ class Case(NamedTuple):
     behind: str
 
 
-def judge(case: Case, *, schema_changes_stop: bool = False) -> None:
-    """Raises NotUnderstood where the statement changed captured tables without row events, or may have."""
+def judge(case: Case) -> None:
+    """Raises NotUnderstood where the statement changed captured tables without row events, or may have. Changes of their shape are
+    the schema history's."""
     match case.effect:
-        case Effect.DROP | Effect.DROP_DATABASE if case.captured:
-            if schema_changes_stop:
-                raise NotUnderstood(
-                    f"{case.words} of what is captured: {_names(case.captured)}",
-                    hint=f"do the same at the sinks and `cdc replay --from {case.behind}`, "
-                    "or set source.schema_changes: ignore",
-                )
-            _passed_over(case)
         case Effect.REPLACE_ROWS if case.captured:
             raise NotUnderstood(
                 f"{case.words} takes rows of {_names(case.captured)} away, or brings some, without saying which",
@@ -50,11 +44,6 @@ def judge(case: Case, *, schema_changes_stop: bool = False) -> None:
             raise NotUnderstood(
                 f"a statement that begins with {case.words} is not understood",
                 hint=f"if it leaves the captured tables as they are, `cdc replay --from {case.behind}` passes it over",
-            )
-        case Effect.ALTER if case.captured:
-            log.info(
-                f"{case.words} of {_names(case.captured)} at {case.place}",
-                extra=fields("source.table_altered", place=case.place, tables=_names(case.captured)),
             )
 
 

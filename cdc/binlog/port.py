@@ -12,6 +12,7 @@ from cdc.model.checkpoint import SourcePoint
 from cdc.model.position import FilePosition
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.model.table_version import TableVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,13 @@ class Altered:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the schema history learnt: to be stored before a checkpoint moves past it."""
+
+    versions: Sequence[TableVersion]
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The transaction is over; `point` is the boundary after it, from which reading could begin."""
 
@@ -76,7 +84,7 @@ class Passed:
     idle: bool
 
 
-Item = Begin | Rows | Truncated | Altered | End | Passed
+Item = Begin | Rows | Truncated | Altered | Remembered | End | Passed
 
 
 class Stream(Protocol):
@@ -135,7 +143,12 @@ class Source(Protocol):
         GTID set and purged none of what follows: then the point there, with its own source_id and file).
         Raises PositionError (purged, names the file and the way out), SourceChanged (reset, restored, another server)."""
 
-    def stream(self, point: SourcePoint) -> Stream: ...
+    def stream(self, point: SourcePoint, tables: Sequence[TableVersion] = ()) -> Stream:
+        """Reads on from `point`, where the tables are as `tables` says (see `tables_at`)."""
+
+    def tables_at(self, point: SourcePoint, known: Sequence[TableVersion]) -> Sequence[TableVersion]:
+        """The shapes of captured tables at `point`, as far as they are certain: what the schema history knows, else what the
+        server has now where no statement since `point` was about the table. Never today's shape for yesterday's event."""
 
     def files(self) -> Sequence[BinlogFile]:
         """The server's binlog files, oldest first."""

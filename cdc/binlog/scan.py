@@ -15,8 +15,9 @@ from cdc.binlog.compression import ROWS_TWINS, payload_events
 from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest
 from cdc.binlog.decoder import load
 from cdc.binlog.events import Event
+from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Item
-from cdc.binlog.statements import Statement, first_words
+from cdc.binlog.statements import Effect, Statement, first_words
 from cdc.binlog.stream import BinlogStream, RawEvents
 from cdc.binlog.transactions import ALL_ROWS, Rules, Transactions
 from cdc.binlog.xa import Prepared
@@ -38,11 +39,16 @@ class Group(NamedTuple):
     commit_us: int
 
 
+_LEAVES_SHAPES = frozenset((Effect.HARMLESS, Effect.TRUNCATE, Effect.ROWS_BY_STATEMENT))
+
+
 class Scan(Transactions):
     """Transactions without rows: the event at hand, and the last group that ended."""
 
     def __init__(self, point: SourcePoint, capture: Capture, flavor: str) -> None:
-        super().__init__(point, capture, Rules(flavor, "ignore"))
+        super().__init__(point, capture, Rules(flavor))
+        self.altered: set[TableName] = set()
+        self.unclear = False
         self.event: Event | None = None
         self.group: Group | None = None
         self.created = 0
@@ -81,6 +87,10 @@ class Scan(Transactions):
         return super()._harmless(event)
 
     def _applied(self, statement: Statement, query: events.Query, event: Event) -> Iterable[Item]:
+        if statement.effect is Effect.UNKNOWN:
+            self.unclear = True
+        elif statement.effect not in _LEAVES_SHAPES:
+            self.altered.update(statement.tables)
         return _NOTHING
 
     def _xa_statement(self, event: Event, sql: bytes) -> Iterable[Item]:
@@ -171,6 +181,14 @@ class Scanner:
             if scan.file != place.file or event.start >= place.end:
                 break
             yield event
+
+    def altered(self, begin: SourcePoint) -> frozenset[TableName] | None:
+        """Tables and databases (table "") that statements named from `begin` to the end; None where one was not understood."""
+        scan = self._scan(begin)
+        for _ in self._walk(scan):
+            if scan.unclear:
+                return None
+        return frozenset(scan.altered)
 
     def _scan(self, point: SourcePoint) -> Scan:
         return Scan(point, self._capture, self._flavor)

@@ -7,12 +7,16 @@ from cdc.binlog.capture import Capture
 from cdc.binlog.checks import checks, refuse_unsafe
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
 from cdc.binlog.decoder import load
+from cdc.binlog.history import Place
+from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Finding
 from cdc.binlog.scan import Recaller, Scanner
+from cdc.binlog.schema_policy import SchemaPolicy
 from cdc.binlog.server import Server
+from cdc.binlog.shapes import shapes_at, unaltered
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.tables import captured_tables, tables_with_further_unique_keys
+from cdc.binlog.tables import baseline, captured_tables, tables_with_further_unique_keys
 from cdc.binlog.transactions import Rules, Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
@@ -20,9 +24,11 @@ from cdc.model.errors import PositionError, SourceChanged
 from cdc.model.position import FilePosition, file_number
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.observe.logs import fields, get_logger
 
 log = get_logger(__name__)
+_SCANNED_FOR_CONVENIENCE_BYTES = 256 * 1024 * 1024
 
 
 class BinlogSource:
@@ -63,7 +69,31 @@ class BinlogSource:
             )
         return verified
 
-    def stream(self, point: SourcePoint) -> BinlogStream:
+    def tables_at(self, point: SourcePoint, known: Sequence[TableVersion]) -> Sequence[TableVersion]:
+        remembered = shapes_at(point, known)
+        missing = [one for one in self._present() if (one.db, one.table) not in {(v.db, v.table) for v in remembered}]
+        if not missing:
+            return remembered
+        end = self.end()
+        if (end.file, end.offset) == (point.file, point.offset):
+            altered: frozenset[TableName] | None = frozenset()
+        elif self._worth_a_scan(point):
+            altered = self._scanner().altered(point)
+        else:
+            altered = None
+        return [*remembered, *unaltered(missing, altered, point)]
+
+    def _present(self) -> list[TableVersion]:
+        status = self._server.status()
+        place = Place(self.identity(), file_number(status.position.file), status.position.offset)
+        return baseline(self._server, TableFilter(self._config.tables), place)
+
+    def _worth_a_scan(self, point: SourcePoint) -> bool:
+        """Where table maps tell all, shapes of before the first one are no more than a convenience."""
+        metadata = self._server.variables("binlog_row_metadata").get("binlog_row_metadata", "")
+        return metadata.upper() != "FULL" or self.bytes_behind(point.position) < _SCANNED_FOR_CONVENIENCE_BYTES
+
+    def stream(self, point: SourcePoint, tables: Sequence[TableVersion] = ()) -> BinlogStream:
         refuse_unsafe(self._server)
         flavor = self._server.product().flavor
         # The dump command has 4 bytes for the offset. Beyond 4 GiB the file is read from its beginning, and passed over.
@@ -76,10 +106,10 @@ class BinlogSource:
             follow=True,
             annotate=asked and flavor == "mariadb",
         )
-        rules = Rules(flavor, self._config.schema_changes, self._server.folds_names(), asked)
-        transactions = Transactions(
-            point, Capture(self._config, load()), rules, Recaller(self._scanner, self._joined.all_files)
-        )
+        policy = SchemaPolicy(self._config.schema_changes, self._config.destructive_changes)
+        rules = Rules(flavor, policy, self._server.folds_names(), asked)
+        recall = Recaller(self._scanner, self._joined.all_files)
+        transactions = Transactions(point, Capture(self._config, load()), rules, tables=tables, recall=recall)
         stream = BinlogStream(self._joined.dump(request, point.gtid_set), point, transactions, offset=offset)
         log.info(
             f"reading {where(self._config.url)} from {point.position}",

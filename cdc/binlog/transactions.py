@@ -5,7 +5,7 @@ No socket and no clock of the server: events in (body, start and end offset), it
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pymysqlreplication.constants import BINLOG
 
@@ -14,19 +14,25 @@ from cdc.binlog.capture import Capture, CapturedTable
 from cdc.binlog.decoder.port import ROWS_EVENTS
 from cdc.binlog.events import Event
 from cdc.binlog.gtid import gtids
+from cdc.binlog.history import Context, History, Place, status
+from cdc.binlog.history.context import TableName
 from cdc.binlog.judgement import Case, judge
-from cdc.binlog.port import Begin, End, Item, Passed, Rows, Truncated
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Truncated
 from cdc.binlog.refused_events import HARMLESS, refusal
-from cdc.binlog.statements import Effect, Statement, TableName
+from cdc.binlog.schema_policy import SchemaPolicy
+from cdc.binlog.statements import Effect, Statement
 from cdc.binlog.xa import Prepared, PreparedTransactions, Recall
 from cdc.model.change import Transaction
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import BinlogDamaged, FatalError, NotUnderstood, PositionError
-from cdc.model.position import FilePosition
+from cdc.model.position import FilePosition, file_number
+from cdc.model.schema_change import SchemaChange
+from cdc.model.table_version import TableVersion
 
 _PASSED_EVERY_SECONDS = 0.05
 ALL_ROWS = frozenset((*ROWS_EVENTS, BINLOG.PARTIAL_UPDATE_ROWS_EVENT))
 _NOTHING: tuple[Item, ...] = ()
+_SCHEMA_EFFECTS = frozenset((Effect.CREATE, Effect.ALTER, Effect.DROP, Effect.DROP_DATABASE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +41,31 @@ class Rules:
     text of the statement that made them, where the binlog has it."""
 
     flavor: str
-    schema_changes: str
+    schema: SchemaPolicy = field(default_factory=SchemaPolicy)
     folded_names: bool = False
     include_query: bool = False
 
 
 class Transactions:
     """The state between events. `point` is where the stream begins: a boundary outside any transaction. `recall` reads again
-    what XA transactions prepared."""
+    what XA transactions prepared. `tables`: the schema history at `point`."""
 
-    def __init__(self, point: SourcePoint, capture: Capture, rules: Rules, recall: Recall | None = None) -> None:
+    def __init__(
+        self,
+        point: SourcePoint,
+        capture: Capture,
+        rules: Rules,
+        *,
+        tables: Iterable[TableVersion] = (),
+        recall: Recall | None = None,
+    ) -> None:
         self.file = point.file
         self._capture = capture
         self._rules = rules
+        tables = list(tables)
+        self._knows_tables = bool(tables)
+        self._history = History(capture.filter, rules.folded_names, tables)
+        capture.version = self._history.version
         self._gtids = gtids(rules.flavor, point.gtid_set)
         self._boundary = point
         self._boundary_offset = point.offset
@@ -164,7 +182,15 @@ class Transactions:
             raise _rows_without_map(0, self._open)
         table_id, table = self._capture.table(event.body)
         self._maps[table_id] = table
-        return _NOTHING
+        return self._observed(event) if self._capture.unseen else _NOTHING
+
+    def _observed(self, event: Event) -> Sequence[Item]:
+        """Table maps have told shapes that may be new to the schema history."""
+        place = Place(self._boundary.source_id, file_number(self.file), event.end)
+        schemas, self._capture.unseen = self._capture.unseen, []
+        found = [self._history.observe(schema, place) for schema in schemas]
+        versions = [version for version in found if version is not None]
+        return (Remembered(versions),) if versions else _NOTHING
 
     def _rows(self, event: Event) -> Sequence[Item]:
         table = self._table_of(event, self._maps)
@@ -237,6 +263,8 @@ class Transactions:
         for recalled in self._unpacked(self._prepared.events(place)):
             if recalled.kind == BINLOG.TABLE_MAP_EVENT:
                 table_id, maps[table_id] = self._capture.table(recalled.body)
+                if self._capture.unseen:
+                    yield from self._observed(event)
             elif recalled.kind in (BINLOG.ROWS_QUERY_LOG_EVENT, BINLOG.MARIADB_ANNOTATE_ROWS_EVENT):
                 self._rows_query(recalled)
             elif recalled.kind in ALL_ROWS and (table := self._table_of(recalled, maps)) is not None:
@@ -354,14 +382,60 @@ class Transactions:
         if statement.effect is Effect.TRUNCATE and captured:
             begin = () if self._begun else (self._shown_begin(),)
             return (*begin, *(Truncated(event.start, db, table) for db, table in captured))
+        if statement.effect in _SCHEMA_EFFECTS:
+            return self._schema_changed(statement, query, event)
         if statement.effect is not Effect.HARMLESS:
             words = statements.first_words(query.sql)
             place, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
             judge(
                 Case(statement.effect, words, statement.tables, captured, place, behind),
-                schema_changes_stop=self._rules.schema_changes == "stop",
             )
         return _NOTHING
+
+    def _require_known_tables(self, statement: Statement, event: Event) -> None:
+        """What a database held can only be told from the schema history, which may not reach back so far."""
+        ((db, _),) = statement.tables
+        if not self._knows_tables and self._capture.in_database(db):
+            at, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
+            self._rules.schema.hands_on(SchemaChange("drop", db, "*"), place=at, behind=behind)
+
+    def _schema_changed(self, statement: Statement, query: events.Query, event: Event) -> Iterator[Item]:
+        session = status.read(query.status, self._rules.flavor)
+        place = Place(self._boundary.source_id, file_number(self.file), event.end)
+        context = Context(
+            place.source_id,
+            place.file,
+            place.offset,
+            query.db,
+            event.timestamp,
+            self._rules.flavor,
+            session.sql_mode,
+            session.utf8mb4_collation,
+            session.server_collation,
+            session.time_zone,
+            session.microseconds,
+            session.explicit_timestamps,
+            session.unfinished,
+        )
+        behind = f"{self.file}:{event.end}"
+        try:
+            outcome = self._history.statement(statements.text(query.sql, session.charset), context)
+        except NotUnderstood as error:
+            raise NotUnderstood(error.message, hint=f"{error.hint}; behind it is `--from {behind}`") from error
+        if not outcome.changes and statement.effect is Effect.DROP_DATABASE:
+            self._require_known_tables(statement, event)
+        if not outcome.versions and not outcome.changes:
+            return
+        self._capture.forget()
+        if outcome.versions:
+            yield Remembered(outcome.versions)
+        at = f"{self.file}:{event.start}"
+        for row, change in enumerate(outcome.changes):
+            projected = self._capture.projected(change)
+            if projected is not None and self._rules.schema.hands_on(projected, place=at, behind=behind):
+                if not self._begun:
+                    yield self._shown_begin()
+                yield Altered(event.start, row, projected)
 
     def _captured(self, statement: Statement) -> tuple[TableName, ...]:
         names = statement.tables

@@ -67,7 +67,11 @@ def _of_many_processes(config: ConnectorConfig) -> ConnectorConfig:
 def _as_onlooker(config: ConnectorConfig) -> ConnectorConfig:
     """The server throws out the older of two replicas with one id: under the file's, this would stop the reader. And a
     table that was dropped is no reason to stop for who only looks."""
-    other = {"server_id": 2**31 + secrets.randbelow(2**31 - 1), "schema_changes": "ignore"}
+    other = {
+        "server_id": 2**31 + secrets.randbelow(2**31 - 1),
+        "schema_changes": "apply",
+        "destructive_changes": "apply",
+    }
     return config.model_copy(update={"source": config.source.model_copy(update=other)})
 
 
@@ -98,7 +102,8 @@ def _binlog(parts: Parts, start: str, to: FilePosition | None) -> Iterator[bytes
     point = parts.source.resolve(start)
     if ":" in start and start != str(point.position):
         log.info("reading from a boundary", extra=fields("tail.from", asked=start, position=str(point.position)))
-    return processes.from_binlog(parts.config, parts.source, point, to=to, wait=lambda: _IDLE_SECONDS)
+    tables = parts.source.tables_at(point, ())
+    return processes.from_binlog(parts.config, parts.source, point, to=to, wait=lambda: _IDLE_SECONDS, tables=tables)
 
 
 def _files(config: ConnectorConfig, start: str, end: str | None) -> Iterator[bytes | None]:

@@ -134,9 +134,15 @@ class SourceConfig(_Section):
         (),
         description="patterns of tables that go whole into one lane (tables with further unique keys do so by themselves)",
     )
-    schema_changes: Literal["stop", "ignore"] = Field(
+    schema_changes: Literal["apply", "stop", "ignore"] = Field(
+        "apply",
+        description="what CREATE, ALTER and RENAME of captured tables do: apply: the sinks' tables are changed alike, at their "
+        "place in the stream; stop: the reader stops; ignore: the sinks' tables stay as they are",
+    )
+    destructive_changes: Literal["apply", "stop", "ignore"] = Field(
         "stop",
-        description="what DROP or RENAME of a captured table does; new columns are noticed at the sink",
+        description="the same, for those that take values away: DROP of captured tables and columns, and RENAME to a name that "
+        "is not captured",
     )
     include_query: bool = Field(
         False,

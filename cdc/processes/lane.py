@@ -21,6 +21,7 @@ from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RowRefused, TargetBu
 from cdc.model.position import ORIGIN
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
+from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.observe.latency import LatencyWindow
 from cdc.observe.logs import fields, get_logger
@@ -304,12 +305,25 @@ class LaneWorker:
                     "stopped at a barrier before all lanes arrived", hint="nothing to do: it is entered again"
                 )
         self._gate.pass_barrier(offset, marker)
-        db, table = str(marker.content.get("db")), str(marker.content.get("table"))
-        if marker.content.get("home") == marker.lane and self._wanted(db, table):
-            self._transaction(lambda: self._writer.truncate(db, table), self._gate.progress)
-        else:
-            self._transaction(lambda: None, self._gate.progress)
+        self._transaction(self._action(marker), self._gate.progress)
+        if marker.content.get("action") == "schema":
+            self._writer.forget()
         self._pending.reach(self._gate.progress)
+
+    def _action(self, marker: Marker) -> Callable[[], object]:
+        """What this lane has to do at a barrier: nothing, but for the one that is its home."""
+        content = marker.content
+        db, table = str(content.get("db")), str(content.get("table"))
+        if content.get("home") != marker.lane or not self._wanted(db, table):
+            return lambda: None
+        if content["action"] == "truncate":
+            return lambda: self._writer.truncate(db, table)
+        change = SchemaChange.from_json(content["change"])
+        log.info(
+            "changing the target's table as the source's was",
+            extra=fields(action="sink.schema", lane=marker.lane, kind=change.kind, table=change.name),
+        )
+        return lambda: self._writer.change_schema(change)
 
     def _may_pass(self, marker: Marker) -> bool:
         lanes = self._duty.all_progress()

@@ -16,6 +16,7 @@ from cdc.model.change import Draft, Marker, Message, Transaction, render_change,
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_name, lane_number, matches
+from cdc.model.schema_change import SchemaChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,28 @@ class Outbound:
 
     def truncate(self, offset: int, db: str, table: str) -> None:
         """A barrier on every lane; the table's own first lane is the one where the table is emptied."""
-        seq = Sequence(self._base.generation, self._file, offset, 0)
+        self._barrier(offset, 0, {"action": "truncate", "db": db, "table": table})
+
+    def alter(self, offset: int, row: int, change: SchemaChange) -> None:
+        """A barrier on every lane; the table's own first lane is the one where the target's table is changed."""
+        content: dict[str, object] = {
+            "action": "schema",
+            "db": change.db,
+            "table": change.table,
+            "change": change.to_json(),
+        }
+        self._barrier(offset, row, content)
+
+    def _barrier(self, offset: int, row: int, content: dict[str, object]) -> None:
+        seq = Sequence(self._base.generation, self._file, offset, row)
         if seq <= self._base.after:
             return
         self._release(ends=True)
+        db, table = str(content["db"]), str(content["table"])
         for lane in self._routing.table_lanes(db, table):
             self._known(lane)
         home = self._routing.lane(db, table, lane_number(db, table, (), self._routing.lanes))
-        content: dict[str, object] = {"action": "truncate", "db": db, "table": table, "home": home, "lanes": self.lanes}
+        content = {**content, "home": home, "lanes": self.lanes}
         for lane in self.lanes:
             if seq > self._after.get(lane, ORIGIN):
                 self._counts[lane] += 1

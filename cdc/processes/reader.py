@@ -11,13 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from cdc.binlog.port import Begin, End, Item, Passed, Rows, Source, Stream, Truncated
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Source, Stream, Truncated
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Checkpoint, Progress
 from cdc.model.config import ConnectorConfig
-from cdc.model.errors import CdcError, Fenced, QueueUnavailable, RetryableError, SourceChanged, TargetUnavailable
+from cdc.model.errors import (
+    BinlogDamaged,
+    CdcError,
+    Fenced,
+    QueueUnavailable,
+    RetryableError,
+    SourceChanged,
+    TargetUnavailable,
+)
 from cdc.model.position import Sequence
 from cdc.model.schema import TableSchema
+from cdc.model.table_version import TableVersion
 from cdc.observe.failpoints import failpoint
 from cdc.observe.health import Health
 from cdc.observe.logs import fields, get_logger
@@ -125,7 +134,9 @@ class Reader:
         try:
             stored = producer.open(held.token)
             start = resume(stored, self._progress(stored), self._source, self._config).with_token(held.token)
-            stream = self._source.stream(start.point)
+            known = self._queue.versions()
+            tables = self._source.tables_at(start.point, known)
+            stream = self._source.stream(start.point, tables)
             try:
                 run = _Run(
                     self._config,
@@ -136,12 +147,16 @@ class Reader:
                     metrics=self._metrics,
                     health=self._health,
                 )
-                run.announce()
+                run.announce([version for version in tables if version not in known])
                 backoff.reset()
                 self._health.ready(True, "reading")
                 self._metrics.state("working")
                 self._metrics.token(held.token)
                 run.read(stream, stop, self._drain_to)
+            except BinlogDamaged:
+                # A dump over which its source is reset reads the new file from the old one's place: that is told first.
+                self._source.verify(start.point)
+                raise
             finally:
                 stream.close()
         finally:
@@ -175,6 +190,7 @@ class _Run:
         self._metrics = metrics
         self._health = health
         self._schemas: dict[str, TableSchema] = {}
+        self._versions: list[TableVersion] = []
         # With whole transactions, no sink can commit, and so make room, while it has only a part of one.
         self._whole = config.order == "transaction"
         self._midway = self._whole and start.after > self._out.reached
@@ -188,7 +204,9 @@ class _Run:
         self._moved = True
         self._confirmed: Checkpoint | None = None
 
-    def announce(self) -> None:
+    def announce(self, tables: list[TableVersion]) -> None:
+        """`tables`: what the schema history begins with, as far as the queue does not have it."""
+        self._versions = tables
         self._out.begin_run()
         self._publish()
         self._producer.flush()
@@ -240,6 +258,10 @@ class _Run:
                 self._moved = True
             case Truncated():
                 self._out.truncate(item.offset, item.db, item.table)
+            case Altered():
+                self._out.alter(item.offset, item.row, item.change)
+            case Remembered():
+                self._versions.extend(item.versions)
             case Passed():
                 self._out.passed(item.point)
                 self._moved = True
@@ -283,12 +305,13 @@ class _Run:
         messages, checkpoint = self._out.take()
         began = time.monotonic()
         failpoint("reader.publish")
-        self._producer.publish(messages, checkpoint, list(self._schemas.values()))
+        self._producer.publish(messages, checkpoint, list(self._schemas.values()), self._versions)
         failpoint("reader.published")
         if self._producer.confirmed is not self._confirmed:
             self._confirmed = self._producer.confirmed
             failpoint("reader.checkpointed")
         self._schemas.clear()
+        self._versions = []
         self._oldest = 0.0
         self._moved = False
         self._midway = self._whole and self._out.inside

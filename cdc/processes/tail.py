@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stream, Truncated
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Stream, Truncated
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.position import ORIGIN, FilePosition, Sequence, file_number
+from cdc.model.table_version import TableVersion
 from cdc.processes.outbound import Outbound, Routing
 from cdc.queue.port import LaneReader, Queue
 
+_SHOWN_ACTIONS = frozenset(("truncate", "schema"))
 _ONLOOKER = ""  # the sink's name with which a lane reader counts for nothing
 _MOST_MESSAGES = 500
 _MOST_BYTES = 4 * 1024 * 1024
@@ -120,17 +123,23 @@ class _Lane:
 def _shown(item: Change | Marker, markers: bool) -> bool:
     if isinstance(item, Change) or markers:
         return True
-    return item.content.get("action") == "truncate" and item.content.get("home") == item.lane
+    return item.content.get("action") in _SHOWN_ACTIONS and item.content.get("home") == item.lane
 
 
 class Streams(Protocol):
     """What of a source is needed here: cdc.binlog.port.Source has it, and so have files alone, whose stream ends."""
 
-    def stream(self, point: SourcePoint) -> Stream: ...
+    def stream(self, point: SourcePoint, tables: Many[TableVersion] = ()) -> Stream: ...
 
 
 def from_binlog(
-    config: ConnectorConfig, source: Streams, start: SourcePoint, *, to: FilePosition | None, wait: Callable[[], float]
+    config: ConnectorConfig,
+    source: Streams,
+    start: SourcePoint,
+    *,
+    to: FilePosition | None,
+    wait: Callable[[], float],
+    tables: Many[TableVersion] = (),
 ) -> Iterator[bytes | None]:
     """Values as the reader would send them (one lane, token 0, generation 0), transaction by transaction in commit order;
     None whenever nothing came for `wait()` seconds. Ends before the first transaction that begins at `to` or later, or
@@ -142,7 +151,7 @@ def from_binlog(
     outbound = Outbound(checkpoint, Routing(config.name, config.source.url.scheme, 1))
     outbound.begin_run()
     outbound.take()
-    stream = source.stream(start)
+    stream = source.stream(start, tables)
     try:
         for item in stream.items(wait):
             reached = _take(outbound, item)
@@ -165,6 +174,8 @@ def _take(outbound: Outbound, item: Item | None) -> SourcePoint | None:
             outbound.rows(item.offset, item.drafts, item.first_row, item.query)
         case Truncated():
             outbound.truncate(item.offset, item.db, item.table)
+        case Altered():
+            outbound.alter(item.offset, item.row, item.change)
         case End():
             outbound.end(item.point)
             return item.point

@@ -11,8 +11,11 @@ import pytest
 from cdc.binlog.port import Begin, End, Passed, Rows, Truncated
 from cdc.model.change import Transaction
 from cdc.model.errors import NotUnderstood, SourceRefused, SourceUnavailable, TableRefused
+from cdc.model.schema import Column
+from cdc.model.schema_change import AddColumn, DropColumn
 from tests.fixtures.servers import Database
 from tests.support.sources import (
+    alterations,
     collect,
     drafts,
     drain,
@@ -164,7 +167,7 @@ def test_only_captured_tables_come_and_projection_and_masks_hold(any_source_db: 
 
 def test_a_schema_is_announced_once_for_each_version(any_source_db: Database) -> None:
     execute(any_source_db, TABLE)
-    source = open_source(any_source_db)
+    source = open_source(any_source_db, destructive_changes="apply")
     with streaming(source) as stream:
         execute(
             any_source_db,
@@ -175,10 +178,45 @@ def test_a_schema_is_announced_once_for_each_version(any_source_db: Database) ->
             "ALTER TABLE items DROP COLUMN extra",
             "INSERT INTO items VALUES (4, 'a', 0)",
         )
-        groups = transactions(stream, 4)
+        groups = transactions(stream, 6)
     counts = [sum(len(item.new_schemas) for item in group if isinstance(item, Rows)) for group in groups]
-    assert counts == [1, 0, 1, 0]
-    assert drafts(groups[2])[0].after == {"id": 3, "name": "a", "amount": "0.00", "extra": 7}
+    assert counts == [1, 0, 0, 1, 0, 0]
+    assert drafts(groups[3])[0].after == {"id": 3, "name": "a", "amount": "0.00", "extra": 7}
+    (added,), (dropped,) = alterations(groups[2]), alterations(groups[4])
+    assert added.steps == (AddColumn(Column("extra", "int"), None, "amount"),)
+    assert dropped.steps == (DropColumn("extra"),)
+    published = [schema for item in groups[3] if isinstance(item, Rows) for schema in item.new_schemas]
+    assert published == [added.schema], "what the statement was understood to make is what the rows come with"
+
+
+@pytest.mark.parametrize("metadata", ["MINIMAL", "NO_LOG"])
+def test_without_metadata_names_and_types_come_from_the_schema_history(
+    any_source_db: Database, metadata: str
+) -> None:
+    if metadata == "NO_LOG" and any_source_db.server.kind == "mysql":
+        pytest.skip("MySQL has MINIMAL and FULL")
+    execute(any_source_db, TABLE)
+    source = open_source(any_source_db, destructive_changes="apply")
+    with any_source_db.connect() as admin, admin.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
+        try:
+            with streaming(source) as stream:
+                execute(
+                    any_source_db,
+                    "INSERT INTO items VALUES (1, 'é', 1)",
+                    "ALTER TABLE items ADD COLUMN n bigint unsigned FIRST, RENAME COLUMN name TO title",
+                    "INSERT INTO items VALUES (18446744073709551615, 2, 'b', 1)",
+                    "CREATE TABLE more (k enum('x', 'y') PRIMARY KEY)",
+                    "INSERT INTO more VALUES ('y')",
+                )
+                groups = transactions(stream, 5)
+        finally:
+            cursor.execute("SET GLOBAL binlog_row_metadata = 'FULL'")
+    assert [draft.after for draft in drafts([item for group in groups for item in group])] == [
+        {"id": 1, "name": "é", "amount": "1.00"},
+        {"n": 18446744073709551615, "id": 2, "title": "b", "amount": "1.00"},
+        {"k": "y"},
+    ]
 
 
 def test_truncate_comes_in_its_place(any_source_db: Database) -> None:
@@ -265,10 +303,10 @@ def test_statements_of_users_and_views_pass(any_source_db: Database) -> None:
 )
 def test_dropping_a_captured_table_stops_with_the_way_out(any_source_db: Database, statement: str) -> None:
     execute(any_source_db, TABLE)
-    source = open_source(any_source_db)
+    source = open_source(any_source_db, f"{any_source_db.dbname}.items")
     with streaming(source) as stream:
         execute(any_source_db, statement)
-        with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: .* of what is captured: .*items") as caught:
+        with pytest.raises(NotUnderstood, match=r"at mysql-bin\.\d+:\d+: captured table .*items was dropped") as caught:
             drain_for_ever(stream)
     behind = caught.value.hint.split("--from ")[1].split("`")[0]
     source = open_source(any_source_db)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stream, Truncated
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Stream, Truncated
 from cdc.binlog.source import BinlogSource
 from cdc.model.change import Draft
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig, Url
 from cdc.model.position import file_number
+from cdc.model.schema_change import SchemaChange
 from tests.fixtures.servers import Database
 
 _server_ids = iter(range(71_001, 72_000))
@@ -38,7 +39,8 @@ def execute(database: Database, *statements: str) -> None:
 
 @contextmanager
 def streaming(source: BinlogSource, start: str = "latest") -> Iterator[Stream]:
-    stream = source.stream(source.resolve(start))
+    point = source.resolve(start)
+    stream = source.stream(point, source.tables_at(point, ()))
     try:
         yield stream
     finally:
@@ -51,7 +53,7 @@ def collect(stream: Stream, enough: Callable[[list[Item]], bool], seconds: float
     found: list[Item] = []
     deadline = time.monotonic() + seconds
     for item in stream.items(lambda: 0.05):
-        if item is not None and not isinstance(item, Passed):
+        if item is not None and not isinstance(item, Passed | Remembered):
             found.append(item)
             if enough(found):
                 return found
@@ -65,7 +67,7 @@ def drain(stream: Stream, source: BinlogSource, seconds: float = 20) -> list[Ite
     found: list[Item] = []
     deadline = time.monotonic() + seconds
     for item in stream.items(lambda: 0.05):
-        if item is not None and not isinstance(item, Passed):
+        if item is not None and not isinstance(item, Passed | Remembered):
             found.append(item)
         if isinstance(item, Passed | End) and _place(item.point) >= end:
             return found
@@ -97,6 +99,10 @@ def transactions(stream: Stream, count: int, seconds: float = 20) -> list[list[I
 
 def drafts(items: list[Item]) -> list[Draft]:
     return [draft for item in items if isinstance(item, Rows) for draft in item.drafts]
+
+
+def alterations(items: list[Item]) -> list[SchemaChange]:
+    return [item.change for item in items if isinstance(item, Altered)]
 
 
 def truncations(items: list[Item]) -> list[Truncated]:

@@ -1,4 +1,4 @@
-"""Golden events of real servers: the stream makes of them what it made when their rendering was read; damage ends in its error."""
+"""Golden events of real servers: the stream makes of them what their own rendering says; damage ends in its error."""
 
 import json
 import zlib
@@ -14,7 +14,13 @@ from cdc.model.errors import BinlogDamaged, CdcError, NotUnderstood
 from tests.support.golden_events import FOLDER, SCENARIOS, Recorded, told
 
 GOLDEN = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(FOLDER).glob("*.json"))}
-READ = [name for name in GOLDEN if not name.endswith("statement_format")]
+# MariaDB logs a REPLACE as an update whose image lacks what went back to its default: it cannot be told from one that left it.
+STOPS = {
+    "mysql_statement_format": "logged as a statement",
+    "mariadb_statement_format": "logged as a statement",
+    "mariadb_image_noblob": "updated, or replaced",
+}
+READ = [name for name in GOLDEN if name not in STOPS]
 TABLE_MAP, ROWS_KINDS = 19, {23, 24, 25, 30, 31, 32, 39, 166, 167, 168}
 
 
@@ -51,9 +57,9 @@ _OPERATIONS = {"INSERT", "UPDATE", "DELETE"}
 _OF = {"c": "INSERT", "u": "UPDATE", "d": "DELETE"}
 
 
-@pytest.mark.parametrize("name", [name for name in GOLDEN if name.endswith("statement_format")])
-def test_a_statement_that_changes_captured_rows_stops(name: str) -> None:
-    with pytest.raises(NotUnderstood, match="logged as a statement"):
+@pytest.mark.parametrize("name", STOPS)
+def test_what_cannot_be_told_from_the_events_stops(name: str) -> None:
+    with pytest.raises(NotUnderstood, match=STOPS[name]):
         Recorded(GOLDEN[name]).items()
 
 

@@ -1,6 +1,6 @@
 """Binlog files alone as a source, without any server: what `cdc tail --from file:///…` reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from cdc.binlog.archive.catalogue import ArchivedFile, Catalogue, Listing, following, head, urls_of
 from cdc.binlog.archive.dump import ArchivedEvents
@@ -11,6 +11,7 @@ from cdc.binlog.decoder import load
 from cdc.binlog.gtid import gtids, looks_like_gtids
 from cdc.binlog.port import Begin, End, Item
 from cdc.binlog.scan import Recaller, Scanner
+from cdc.binlog.schema_policy import SchemaPolicy
 from cdc.binlog.search import after_gtids, begun_by, committed_since, past_moment
 from cdc.binlog.start import DATE
 from cdc.binlog.stream import BinlogStream
@@ -20,6 +21,7 @@ from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceUnavailable
 from cdc.model.file_url import is_file_urls
 from cdc.model.position import FilePosition
+from cdc.model.table_version import TableVersion
 from cdc.observe.logs import get_logger
 
 log = get_logger(__name__)
@@ -67,14 +69,15 @@ class FilesSource:
             return found
         return self._at(FilePosition.parse(text))
 
-    def stream(self, point: SourcePoint) -> "FileStream":
+    def stream(self, point: SourcePoint, tables: Sequence[TableVersion] = ()) -> "FileStream":
         """Ends behind the last whole event. cdc.binlog.port.Stream otherwise."""
         copy = self._copy(point.file)
         raw = ArchivedEvents(EventFile(copy.path, point.offset), point.offset, self._after, executed=point.gtid_set)
         # Whether the server folds names cannot be asked; table maps have them as the server compares them.
-        rules = Rules(self._flavor, self._config.schema_changes, False, self._config.include_query)
+        policy = SchemaPolicy(self._config.schema_changes, self._config.destructive_changes)
+        rules = Rules(self._flavor, policy, include_query=self._config.include_query)
         recall = Recaller(lambda: self._scanner, lambda: [f.as_binlog() for f in self._listing().files])
-        transactions = Transactions(point, Capture(self._config, load()), rules, recall)
+        transactions = Transactions(point, Capture(self._config, load()), rules, tables=tables, recall=recall)
         return FileStream(BinlogStream(raw, point, transactions), raw)
 
     def _listing(self) -> Listing:
