@@ -15,9 +15,10 @@ from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.change import Row
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
-from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.model.errors import RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.target.fencing import fenced
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
 from cdc.target.port import ColumnFinding, StoredLetter
@@ -63,7 +64,7 @@ class MemoryWriter:
                 raise TargetBusy(f"lane {self._lane} is locked by another writer", hint="it is tried again")
             stored = self._store.lanes.get(self._place)
             if self._token == 0 or stored is None or stored.token != self._token:
-                raise _fenced(self._lane, self._token, stored.token if stored else 0)
+                raise fenced(self._lane, self._token, stored.token if stored else 0)
             self._store.holders[self._place] = self
             self._overlay = Overlay()
             return stored
@@ -120,7 +121,7 @@ class MemoryWriter:
         with self._store.changed:
             overlay = self._open()
             if (progress.lane, progress.token) != (self._lane, self._token):
-                raise _fenced(self._lane, progress.token, self._token)
+                raise fenced(self._lane, progress.token, self._token)
             overlay.publish(self._store)
             for letter in self._parking:
                 number = next(self._store.ids)
@@ -167,7 +168,7 @@ class MemoryWriter:
     def _check_above(self, token: int) -> Progress | None:
         stored = self._store.lanes.get(self._place)
         if stored is not None and stored.token >= token:
-            raise _fenced(self._lane, token, stored.token)
+            raise fenced(self._lane, token, stored.token)
         return stored
 
     def _wait_for_holder(self) -> bool:
@@ -307,14 +308,6 @@ def _stored(number: int, lane: str, letter: DeadLetter) -> StoredLetter:
         parked_at=datetime.now(UTC).isoformat(),
         key_json=orjson.dumps({str(place): value for place, value in enumerate(change.key, 1)}),
         value=change.raw,
-    )
-
-
-def _fenced(lane: str, token: int, stored: int) -> Fenced:
-    return Fenced(
-        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
-        hint="another worker has taken it over; this one queues up for a lease again",
-        stored=stored,
     )
 
 

@@ -24,7 +24,7 @@ from cdc.target.mysql_errors import is_duplicate
 from cdc.target.mysql_literals import key_texts, pieces, row_texts, size_bytes
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import TargetTable
-from cdc.target.sql.names import shown
+from cdc.target.row_images import key_of, missing_row, shown_key, sorted_by_image
 
 # Up to here InnoDB's optimizer stays with ranges of the primary key (range_optimizer_max_mem_size), MariaDB's does not
 # make a join of the list (in_predicate_conversion_threshold).
@@ -57,9 +57,9 @@ class Applier:
         """The batch's updates, then its inserts."""
         if not batch.updates and not batch.inserts:
             return
-        whole, partial = _sorted_by_image(table, batch)
+        whole, partial = _images(table, batch)
         # A row of which only some columns came cannot be made where it is missing.
-        self._require(table, [_key(table, row) for row in (partial if tolerant else batch.updates)])
+        self._require(table, [key_of(table.plan, row) for row in (partial if tolerant else batch.updates)])
         if not table.other_unique:
             self._update_columns(table, partial)
             self._upsert(table, whole)
@@ -86,15 +86,15 @@ class Applier:
 
     def _write_straight(self, table: TargetTable, batch: TableBatch) -> None:
         """Updates are known to be there; inserts are mostly new."""
-        whole, partial = _sorted_by_image(table, batch)
+        whole, partial = _images(table, batch)
         self._update_columns(table, partial)
         self._upsert(table, whole[: len(whole) - len(batch.inserts)])
         self._insert(table, batch.inserts)
 
     def _write_sorted(self, table: TargetTable, batch: TableBatch) -> None:
         """A replay: what is there is updated, what is not is inserted."""
-        whole, partial = _sorted_by_image(table, batch)
-        there = self._present(table, [_key(table, row) for row in whole])
+        whole, partial = _images(table, batch)
+        there = self._present(table, [key_of(table.plan, row) for row in whole])
         self._update_columns(table, partial)
         self._upsert(table, [row for row, is_there in zip(whole, there, strict=True) if is_there])
         self._insert(table, [row for row, is_there in zip(whole, there, strict=True) if not is_there])
@@ -107,8 +107,8 @@ class Applier:
         """
         run, columns = self._session.run, ",".join(table.stored_columns)
         key = ",".join(table.plan.quoted_key)
-        whole, partial = _sorted_by_image(table, batch)
-        keys = [_key(table, row) for row in (*whole, *partial)]
+        whole, partial = _images(table, batch)
+        keys = [key_of(table.plan, row) for row in (*whole, *partial)]
         run(f"DROP TEMPORARY TABLE IF EXISTS {_SCRATCH}")
         run(
             f"CREATE TEMPORARY TABLE {_SCRATCH} (PRIMARY KEY ({key})) ENGINE=InnoDB "
@@ -175,7 +175,7 @@ class Applier:
                 continue
             for key, is_there in zip(part, self._probe(table, part), strict=True):
                 if not is_there:
-                    raise _missing(table, key)
+                    raise missing_row(table.plan, key)
             raise RowRefused(
                 f"table {table}: two of the keys to update are one row at the target",
                 hint="give its key columns the source's collation; `cdc check` names them",
@@ -220,40 +220,16 @@ class Applier:
         """The server would cut the connection of a statement beyond max_allowed_packet."""
         if len(texts) == 1 and size_bytes(texts[0]) > self._session.max_row_bytes:
             raise RowRefused(
-                f"table {table}, key {_shown_key(table, _key(table, rows[0]))}: the row is larger than the target's "
+                f"table {table}, key {shown_key(table.plan, key_of(table.plan, rows[0]))}: the row is larger than the target's "
                 f"max_allowed_packet ({self._session.max_row_bytes} bytes are left for a row)",
                 hint="raise max_allowed_packet at the target, up to 1 GB",
             )
 
 
-def _sorted_by_image(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]]:
-    """Whole rows (updates, then inserts), and updates of which only some columns came."""
-    names = set(table.plan.source_columns)
-    key = set(table.plan.key)
-    whole, partial = [], []
-    for row in batch.updates:
-        if row.keys() == names:
-            whole.append(row)
-        elif key <= row.keys() <= names:
-            partial.append(row)
-        else:
-            raise _misshapen(table)
-    if any(row.keys() != names for row in batch.inserts):
-        raise _misshapen(table)
-    return [*whole, *batch.inserts], partial
-
-
-def _misshapen(table: TargetTable) -> RowRefused:
-    return RowRefused(
-        f"a row for table {table} has other columns than its schema says, or lacks its key",
-        hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
-    )
-
-
 def _case_update(table: TargetTable, changed: Sequence[int], rows: Sequence[Row], into: str | None) -> str:
     """`UPDATE t SET c = CASE WHEN k=1 THEN … WHEN k=2 THEN … END WHERE k IN (1,2)`: literals take the columns' collations and
     types, which a join with a table of values would not."""
-    plan, keys = table.plan, [_key(table, row) for row in rows]
+    plan, keys = table.plan, [key_of(table.plan, row) for row in rows]
     matches = [_matches(table, key) for key in keys]
     sets = []
     for index in changed:
@@ -269,18 +245,7 @@ def _matches(table: TargetTable, key: Key) -> str:
     return " AND ".join(f"{column}={encode(value)}" for column, encode, value in parts)
 
 
-def _key(table: TargetTable, row: Row) -> Key:
-    return tuple(row[name] for name in table.plan.key)
-
-
-def _missing(table: TargetTable, key: Key) -> RowRefused:
-    return RowRefused(
-        f"table {table} has no row with the key {_shown_key(table, key)} to update",
-        hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes an update for an insert",
-    )
-
-
-def _shown_key(table: TargetTable, key: Key) -> str:
-    """Keys are named in errors, on one line, and cut where they are long."""
-    text = shown(", ".join(f"{name}={value}" for name, value in zip(table.plan.key, key, strict=False)))
-    return text if len(text) <= 200 else f"{text[:200]}…"
+def _images(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]]:
+    """Whole rows (updates, then inserts), and updates of which only some columns came."""
+    whole, partial = sorted_by_image(table.plan, batch)
+    return [*whole, *batch.inserts], partial

@@ -13,9 +13,10 @@ from pymysql.constants import ER
 from cdc.connect.mysql import error_code
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
-from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.model.errors import CdcError, RetryableError, TargetRefused
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
+from cdc.target.fencing import fenced
 from cdc.target.mysql_apply import Applier
 from cdc.target.mysql_errors import DRIVER_ERRORS, is_duplicate, mapping
 from cdc.target.mysql_schema import Lane, SchemaHands, end_ddl, lock_name, second_connection
@@ -78,7 +79,7 @@ class MySqlWriter:
         progress = progress_of(rows[0])[0] if rows else None
         if progress is None or progress.token != self._token:
             self.rollback()
-            raise _fenced(self._lane, self._token, progress.token if progress else 0)
+            raise fenced(self._lane, self._token, progress.token if progress else 0)
         self._watermark = ":".join(map(str, progress.watermark))
         return progress
 
@@ -150,7 +151,7 @@ class MySqlWriter:
 
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
-            raise _fenced(self._lane, progress.token, self._token)
+            raise fenced(self._lane, progress.token, self._token)
         self._expect_transaction("commit")
         with mapping(f"lane {self._lane}"):
             # begin has locked the row and seen its token. The server counts rows that changed, not rows that were found, so
@@ -208,12 +209,12 @@ class MySqlWriter:
             else:
                 return None
         elif progress_of(stored[0])[0].token >= token:
-            raise _fenced(lane, token, progress_of(stored[0])[0].token)
+            raise fenced(lane, token, progress_of(stored[0])[0].token)
         taking = {**lane_parameters, "token": token, "session": session.name}
         taken = self._take(taking)
         progress, _ = progress_of(session.rows(SQL.read_progress, lane_parameters)[0])
         if not taken or progress.token != token:
-            raise _fenced(lane, token, progress.token)
+            raise fenced(lane, token, progress.token)
         return replace(progress, token=token)
 
     def _take(self, taking: dict[str, object]) -> int:
@@ -227,7 +228,7 @@ class MySqlWriter:
         rows = session.rows(SQL.read_progress, self._lane_parameters())
         progress, holder = progress_of(rows[0])
         if progress.token >= int(str(taking["token"])):
-            raise _fenced(self._lane, int(str(taking["token"])), progress.token)
+            raise fenced(self._lane, int(str(taking["token"])), progress.token)
         session.end_session(holder)
         return session.run(SQL.take_token, taking)
 
@@ -260,11 +261,3 @@ def make_own_tables(session: Session) -> None:
             raise
         for ddl in SQL.create:
             session.run(ddl)
-
-
-def _fenced(lane: str, token: int, stored: int) -> Fenced:
-    return Fenced(
-        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
-        hint="another worker has taken it over; this one queues up for a lease again",
-        stored=stored,
-    )

@@ -23,12 +23,12 @@ from cdc.target.postgresql_bulk import (
     copy_text,
     grouped,
     key_records,
-    other_columns,
     records,
     stage_name,
 )
 from cdc.target.postgresql_connection import Connection
 from cdc.target.postgresql_errors import ROW_HINT, kind_of, mapped
+from cdc.target.row_images import other_columns
 from cdc.target.sql.names import shown
 from cdc.target.sql.plan import Planner, TablePlan
 

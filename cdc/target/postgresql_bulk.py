@@ -16,6 +16,7 @@ import orjson
 from cdc.model.batch import Key
 from cdc.model.change import Row, Value
 from cdc.model.errors import RowRefused
+from cdc.target.row_images import other_columns
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import doubled, quote, shown
 from cdc.target.sql.plan import TablePlan
@@ -263,13 +264,6 @@ def grouped(
                 raise other_columns(plan)
         groups.setdefault(indexes, []).append(row)
     return [(shape_of(indexes), members) for indexes, members in groups.items()]
-
-
-def other_columns(plan: TablePlan) -> RowRefused:
-    return RowRefused(
-        f"a row for table {shown(str(plan.name))} has other columns than its schema says, or lacks its key",
-        hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
-    )
 
 
 def _all(count: int) -> tuple[int, ...]:

@@ -15,9 +15,10 @@ from psycopg import pq
 
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
-from cdc.model.errors import CdcError, Fenced, TargetBusy, TargetRefused
+from cdc.model.errors import CdcError, TargetBusy, TargetRefused
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
+from cdc.target.fencing import fenced
 from cdc.target.port import StoredLetter
 from cdc.target.postgresql_apply import Applier
 from cdc.target.postgresql_connection import Connection, Session
@@ -100,7 +101,7 @@ class PostgresqlWriter:
         progress = progress_of(row)[0] if row else None
         if progress is None or progress.token != self._token:
             self.rollback()
-            raise _fenced(self._lane, self._token, progress.token if progress else 0)
+            raise fenced(self._lane, self._token, progress.token if progress else 0)
         self._any_parked = bool(any_parked and any_parked[0])
         return progress
 
@@ -151,7 +152,7 @@ class PostgresqlWriter:
 
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
-            raise _fenced(self._lane, progress.token, self._token)
+            raise fenced(self._lane, progress.token, self._token)
         connection = self._connection()
         self._expect_transaction("commit")
         with mapping(), connection.pipeline():
@@ -219,7 +220,7 @@ class PostgresqlWriter:
         connection.execute("COMMIT")
         progress = progress_of(row)[0] if row else Progress(lane)
         if not taken:
-            raise _fenced(lane, token, progress.token)
+            raise fenced(lane, token, progress.token)
         return replace(progress, token=token)
 
     def _end_holder(self, lane: str, token: int) -> None:
@@ -232,7 +233,7 @@ class PostgresqlWriter:
             return
         progress, holder = progress_of(row)
         if progress.token >= token:
-            raise _fenced(lane, token, progress.token)
+            raise fenced(lane, token, progress.token)
         with mapping():
             try:
                 connection.execute(_END_SESSION, (holder,))
@@ -266,11 +267,3 @@ def create_own_tables(connection: Connection) -> None:
             connection.execute(ddl)
         except _RACES:
             continue
-
-
-def _fenced(lane: str, token: int, stored: int) -> Fenced:
-    return Fenced(
-        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
-        hint="another worker has taken it over; this one queues up for a lease again",
-        stored=stored,
-    )

@@ -17,6 +17,7 @@ from cdc.model.batch import Key, TableBatch
 from cdc.model.change import Row
 from cdc.model.errors import RowRefused, TargetRefused
 from cdc.model.schema import TableSchema
+from cdc.target.row_images import key_of, missing_row, sorted_by_image
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import TargetName, quote, shown
 from cdc.target.sql.plan import Planner, TablePlan
@@ -61,9 +62,6 @@ class TargetTable:
         changed = [self.plan.quoted_columns[i] for i in indexes] or [self.plan.quoted_key[0]]
         values = [f"{column}=?" for column in changed] if indexes else [f"{changed[0]}={changed[0]}"]
         return f"UPDATE {into} SET {','.join(values)} WHERE {self.matches}"
-
-    def key(self, row: Row) -> Key:
-        return tuple(row[name] for name in self.plan.key)
 
     def __str__(self) -> str:
         return shown(str(self.plan.name))
@@ -112,7 +110,7 @@ class Applier:
 
     def _write_straight(self, table: TargetTable, batch: TableBatch, *, tolerant: bool) -> None:
         into = table.plan.quoted
-        whole, partial = _sorted_by_image(table, batch)
+        whole, partial = sorted_by_image(table.plan, batch)
         self._update(table, partial, into)
         if tolerant:
             self._upsert(table, whole, into)
@@ -124,13 +122,13 @@ class Applier:
         """Unique values that change places among the batch's rows: a copy without the unique indexes takes the changes,
         with the columns that are not ours, and the rows leave the table and come back."""
         run, columns, quoted = self._connection.execute, ",".join(table.stored_columns), table.plan.quoted
-        keys = convert([table.key(row) for row in (*batch.updates, *batch.inserts)], table.plan.key_converters)
+        keys = convert([key_of(table.plan, row) for row in (*batch.updates, *batch.inserts)], table.plan.key_converters)
         run(f"DROP TABLE IF EXISTS {_SCRATCH}")
         run(f"CREATE TABLE {_SCRATCH} AS SELECT {columns} FROM {quoted} WHERE 0")
         run(f'CREATE UNIQUE INDEX temp."_cdc_rearranged_key" ON "_cdc_rearranged" ({",".join(table.plan.quoted_key)})')
         copy = f"INSERT INTO {_SCRATCH} ({columns}) SELECT {columns} FROM {quoted} WHERE {table.matches}"
         self._connection.executemany(copy, keys)
-        whole, partial = _sorted_by_image(table, batch)
+        whole, partial = sorted_by_image(table.plan, batch)
         self._update(table, partial, _SCRATCH)
         if tolerant:
             self._upsert(table, whole, _SCRATCH)
@@ -158,15 +156,12 @@ class Applier:
                 raise self._missing(table, group)
 
     def _missing(self, table: TargetTable, rows: Sequence[Row]) -> RowRefused:
-        keys = [table.key(row) for row in rows]
+        keys = [key_of(table.plan, row) for row in rows]
         stored = convert(keys, table.plan.key_converters)
         missing = next(
             (key for key, values in zip(keys, stored, strict=True) if not self._is_there(table, values)), None
         )
-        return RowRefused(
-            f"table {table} has no row with the key {_shown_key(table, missing or ())} to update",
-            hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes an update for an insert",
-        )
+        return missing_row(table.plan, missing or ())
 
     def _is_there(self, table: TargetTable, key: Sequence[Any]) -> bool:
         return self._connection.execute(table.exists, key).fetchone() is not None
@@ -179,30 +174,6 @@ def _values(table: TargetTable, rows: Sequence[Row], indexes: Sequence[int]) -> 
     converters = tuple((at, by_index[i]) for at, i in enumerate(indexes) if i in by_index)
     tuples = [(pick(row),) for row in rows] if len(names) == 1 else [pick(row) for row in rows]
     return convert(tuples, converters)
-
-
-def _sorted_by_image(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]]:
-    """Whole updates, and updates of which only some columns came."""
-    names = set(table.plan.source_columns)
-    key = set(table.plan.key)
-    whole, partial = [], []
-    for row in batch.updates:
-        if row.keys() == names:
-            whole.append(row)
-        elif key <= row.keys() <= names:
-            partial.append(row)
-        else:
-            raise _misshapen(table)
-    if any(row.keys() != names for row in batch.inserts):
-        raise _misshapen(table)
-    return whole, partial
-
-
-def _misshapen(table: TargetTable) -> RowRefused:
-    return RowRefused(
-        f"a row for table {table} has other columns than its schema says, or lacks its key",
-        hint="find out who else writes to this queue; `cdc replay` sends the true ones again",
-    )
 
 
 def _columns(connection: sqlite3.Connection, name: TargetName) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -231,9 +202,3 @@ def _check_collations(connection: sqlite3.Connection, plan: TablePlan) -> None:
                 "equal what the source keeps apart",
                 hint="make the key's columns COLLATE BINARY",
             )
-
-
-def _shown_key(table: TargetTable, key: Key) -> str:
-    """Keys are named in errors, on one line, and cut where they are long."""
-    text = shown(", ".join(f"{name}={value}" for name, value in zip(table.plan.key, key, strict=False)))
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
-from cdc.model.errors import CdcError, Fenced, RetryableError, TargetRefused
+from cdc.model.errors import CdcError, RetryableError, TargetRefused
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
+from cdc.target.fencing import fenced
 from cdc.target.port import StoredLetter
 from cdc.target.settling import expect_dropped
 from cdc.target.sql.changes import refusing, repeat
@@ -73,7 +74,7 @@ class SqliteWriter:
         progress = progress_of(row)[0] if row else None
         if progress is None or progress.token != self._token:
             self.rollback()
-            raise _fenced(self._lane, self._token, progress.token if progress else 0)
+            raise fenced(self._lane, self._token, progress.token if progress else 0)
         return progress
 
     def parked(self) -> frozenset[tuple[str, str, Key]]:
@@ -134,7 +135,7 @@ class SqliteWriter:
 
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
-            raise _fenced(self._lane, progress.token, self._token)
+            raise fenced(self._lane, progress.token, self._token)
         self._expect_transaction("commit")
         with mapping(f"lane {self._lane}"):
             # begin has the file's write lock and has seen the token, so this changes exactly one row.
@@ -183,7 +184,7 @@ class SqliteWriter:
             return None
         progress, _ = progress_of(row)
         if progress.token >= token:
-            raise _fenced(lane, token, progress.token)
+            raise fenced(lane, token, progress.token)
         connection.execute(SQL.take_token, {**lane_parameters, "token": token, "session": session})
         return replace(progress, token=token)
 
@@ -204,11 +205,3 @@ class SqliteWriter:
             planner = self._make_planner(connection)
             self._opened = (connection, planner, Applier(connection, planner))
         return self._opened
-
-
-def _fenced(lane: str, token: int, stored: int) -> Fenced:
-    return Fenced(
-        f"lane {lane} is held with token {stored}, ours is {token}: nothing was written",
-        hint="another worker has taken it over; this one queues up for a lease again",
-        stored=stored,
-    )

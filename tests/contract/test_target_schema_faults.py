@@ -1,8 +1,12 @@
 """The port's contract, held by every adapter in the registry on its real server: schema changes that are cut short anywhere."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from cdc.model.errors import CdcError, Fenced, TargetUnavailable
 from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import AddColumn, ModifyColumn, RenameColumn, SchemaChange, SetKey
+from cdc.observe.failpoints import arm
 from cdc.target.port import LaneWriter, Target
 from tests.contract.conftest import LEASE_SECONDS
 from tests.support.targets import Place, inserts, moved, write
@@ -212,3 +217,34 @@ def test_a_statement_that_outlives_its_worker_at_the_server_is_ended_before_the_
     rival.change_schema(_change("t"))
     rival.commit(moved(progress, 2))
     assert place.rows("t", ["id", "a", "b"]) == [(1, 20, 10)]
+
+
+def change_and_die(kind: str, url: str, statement: int) -> None:
+    """In a process of its own: a worker that is killed (SIGKILL) before the given statement of its schema change."""
+    opened = Place(kind, url).open().writer(LEASE_SECONDS)
+    opened.take_over("0", 7)
+    arm(f"sink.altering:kill@{statement}")
+    opened.begin()
+    opened.change_schema(_change("t"))
+
+
+@pytest.mark.parametrize("statement", [1, 2, 3])
+def test_a_worker_that_is_killed_in_the_middle_leaves_what_the_next_one_finishes(
+    writer: LaneWriter, target: Target, place: Place, statement: int
+) -> None:
+    if not place.sql:
+        pytest.skip("memory dies with its process")
+    write(writer, inserts({"id": 1, "a": 10, "b": 20}, schema=_before("t")))
+    writer.close()
+    module = "tests.contract.test_target_schema_faults"
+    code = f"import {module} as tests; tests.change_and_die({place.kind!r}, {place.url!r}, {statement})"
+    root = Path(__file__).parents[2]
+    died = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, timeout=120, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    opened = target.writer(LEASE_SECONDS)
+    until(lambda: opened.take_over("0", 8) is not None, 30, "the lane is free")
+    progress = opened.begin()
+    opened.change_schema(_change("t"))
+    opened.commit(moved(progress, 2))
+    opened.close()
+    assert place.rows("t", ["id", "n", "a", "b", "t"]) == [(1, 7, 20, 10, "filled")]
