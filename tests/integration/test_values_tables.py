@@ -193,6 +193,31 @@ def test_mariadb_types_of_their_own_come_as_their_bytes_where_no_history_tells_t
     assert decoded(events) == [("c", None, (1, "Ej5FZ+ibEtOkVkJmVUQAAA==", "AAAAAAAAAAAAAAAAAAAAAQ==", "AQIDAA=="))]
 
 
+def test_a_geometry_column_added_not_null_is_empty_at_mariadb(mariadb_db: Database) -> None:
+    """MySQL refuses the statement."""
+    events = written(
+        mariadb_db,
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "INSERT INTO t VALUES (1)",
+        "ALTER TABLE t ADD COLUMN g POINT NOT NULL",
+        "UPDATE t SET id = 2",
+        session="SET sql_mode = ''",
+    )
+    empty = {"srid": 0, "wkb": ""}
+    assert decoded(events)[1:] == [("u", (1, empty), (2, empty))]
+
+
+def test_a_vector_column_added_not_null_is_empty(mysql_db: Database) -> None:
+    events = written(
+        mysql_db,
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "INSERT INTO t VALUES (1)",
+        "ALTER TABLE t ADD COLUMN v VECTOR(3) NOT NULL",
+        "UPDATE t SET id = 2",
+    )
+    assert decoded(events)[1:] == [("u", (1, []), (2, []))]
+
+
 def test_an_image_that_is_not_full_lacks_columns_and_an_insert_the_ones_it_did_not_name(
     any_source_db: Database,
 ) -> None:

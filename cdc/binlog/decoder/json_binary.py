@@ -217,7 +217,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def double_text(number: float) -> str:
     """The shortest digits that read back the same, laid out as the server's my_gcvt does: an exponent, without plus sign
-    or leading zeros, only where the point would stand more than 15 digits from the first one; `.0` after whole numbers."""
+    or leading zeros, only where the point would stand more than 15 digits from the first one, and not among them; `.0` after
+    whole numbers."""
     if not math.isfinite(number):
         raise ValueError("JSON has no such number")
     sign = "-" if math.copysign(1.0, number) < 0 else ""
@@ -230,7 +231,7 @@ def double_text(number: float) -> str:
     digits = digits.rstrip("0")
     if -15 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
-    if 0 < point <= 15:
+    if 0 < point <= max(15, len(digits) - 1):
         return f"{sign}{digits[:point].ljust(point, '0')}.{digits[point:] or '0'}"
     rest = "." + digits[1:] if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{rest}e{point - 1}"

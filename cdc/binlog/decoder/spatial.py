@@ -17,12 +17,17 @@ _FLOAT_BYTES = 4
 
 
 def geometry(prefix: int) -> Reader:
-    """`{"srid": 4326, "wkb": base64}`: the WKB as it is stored, longitude before latitude in every system."""
+    """`{"srid": 4326, "wkb": base64}`: the WKB as it is stored, longitude before latitude in every system.
+
+    MariaDB has nothing at all in a NOT NULL column that was never given a value; then the WKB is empty.
+    """
 
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix
         end = start + int.from_bytes(data[start - prefix : start], "little")
         wkb = start + _SRID_BYTES
+        if end == start:
+            return {"srid": 0, "wkb": ""}, end
         if end - wkb < _SMALLEST_WKB:
             raise ValueError("a geometry is too short")
         srid = int.from_bytes(data[start:wkb], "little")
