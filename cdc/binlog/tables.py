@@ -31,12 +31,10 @@ _COLUMNS = f"""
     ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION
 """  # noqa: S608 — constants
 _INDEXES = f"""
-    SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.NON_UNIQUE, s.COLUMN_NAME, s.SUB_PART, c.EXTRA
-    FROM information_schema.STATISTICS s
-    LEFT JOIN information_schema.COLUMNS c
-      ON c.TABLE_SCHEMA = s.TABLE_SCHEMA AND c.TABLE_NAME = s.TABLE_NAME AND c.COLUMN_NAME = s.COLUMN_NAME
-    WHERE s.TABLE_SCHEMA NOT IN {_SYSTEM}
-    ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
+    SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART
+    FROM information_schema.STATISTICS
+    WHERE TABLE_SCHEMA NOT IN {_SYSTEM}
+    ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
 """  # noqa: S608 — constants
 _DATABASES = f"""
     SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN {_SYSTEM}
@@ -95,7 +93,8 @@ def baseline(server: Server, captures: Callable[[str, str], bool], place: Place)
     indexes = _indexes(server)
     for name, rows in _described(server, captures).items():
         columns = {row.name: _column(row) for row in rows}
-        own = keys.in_server_order(_in_order_of_creation(server, name, indexes.get(name, [])), columns)
+        own = [_without_virtual(index, rows) for index in _in_order_of_creation(server, name, indexes.get(name, []))]
+        own = keys.in_server_order(own, columns)
         schema = TableSchema(*name, tuple(columns.values()), keys.key(own, columns))
         defaults = dict(_defaults(rows, columns, flavor))
         collation = rows[0].table_collation
@@ -117,10 +116,10 @@ def _described(server: Server, captures: Callable[[str, str], bool]) -> dict[Tab
 def _indexes(server: Server) -> dict[TableName, list[Index]]:
     """By table, in the order of their names."""
     parts: dict[tuple[str, str, str, bool], list[Part]] = defaultdict(list)
-    for db, table, name, not_unique, column, prefix, extra in server.query(_INDEXES):
-        # Of other indexes only the names of the columns matter; a virtual column's never stands in for the primary key.
-        whole = bool(int(not_unique)) or (prefix is None and not str(extra).upper().startswith("VIRTUAL"))
-        parts[db, table, name, bool(int(not_unique))].append(Part(column or "", bool(column) and whole))
+    for db, table, name, not_unique, column, prefix in server.query(_INDEXES):
+        # Of indexes that are not unique only the names of the columns matter.
+        whole = bool(column) and (bool(int(not_unique)) or prefix is None)
+        parts[db, table, name, bool(int(not_unique))].append(Part(column or "", whole))
     found: dict[TableName, list[Index]] = defaultdict(list)
     for (db, table, name, not_unique), columns in parts.items():
         kind = "primary" if name == keys.PRIMARY else "plain" if not_unique else "unique"
@@ -135,6 +134,14 @@ def _in_order_of_creation(server: Server, name: TableName, indexes: Sequence[Ind
     db, table = (f"`{part.replace('`', '``')}`" for part in name)
     order = list(dict.fromkeys(row[2] for row in server.query(f"SHOW INDEX FROM {db}.{table}")))
     return sorted(indexes, key=lambda index: order.index(index.name))
+
+
+def _without_virtual(index: Index, rows: Iterable[_Described]) -> Index:
+    """A unique key of a virtual column never stands in for the primary key: it counts as one of a prefix."""
+    virtual = {row.name for row in rows if row.extra.upper().startswith("VIRTUAL")}
+    if index.kind != "unique" or virtual.isdisjoint(part.column for part in index.parts):
+        return index
+    return index._replace(parts=tuple(Part(part.column, whole=False) for part in index.parts))
 
 
 def _primary(indexes: Iterable[Index]) -> tuple[str, ...]:

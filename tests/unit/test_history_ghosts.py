@@ -41,7 +41,7 @@ def test_gh_ost() -> None:
         "create /* gh-ost */ table `db`.`_t_ghc` (id bigint auto_increment, hint varchar(64)) auto_increment=256",
         "create /* gh-ost */ table `db`.`_t_gho` like `db`.`t`",
         "alter /* gh-ost */ table `db`.`_t_gho` ADD COLUMN c INT NOT NULL DEFAULT 7 AFTER id, CHANGE b bb VARCHAR(20)",
-        "create /* gh-ost */ table `db`.`_t_del` (id int auto_increment primary key) engine=InnoDB comment='ghost-cut-over-sentry'",
+        "create /* gh-ost */ table `db`.`_t_del` (id int auto_increment primary key) comment='ghost-cut-over-sentry'",
         "drop /* gh-ost */ table if exists `db`.`_t_del`",
     ):
         assert known.statement(sql, CONTEXT).changes == []

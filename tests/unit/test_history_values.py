@@ -93,7 +93,7 @@ def test_constants_and_implied_values(definition: str, value: Value) -> None:
     [
         ("UUID NOT NULL", "00000000-0000-0000-0000-000000000000"),
         ("INET6 DEFAULT '::0001'", "::1"),
-        ("INET4 NOT NULL", "0.0.0.0"),
+        ("INET4 NOT NULL", "0.0.0.0"),  # noqa: S104 — a value
         ("JSON NOT NULL", ""),
         ("TEXT DEFAULT 'x'", "x"),
     ],

@@ -29,7 +29,7 @@ def blind_steps(given: Sequence[Clause], context: Context) -> list[Step]:
                     raise Untold(f"of column {one.definition.name} is generated from other columns, row by row")
                 if one.name != one.definition.name:
                     steps.append(RenameColumn(one.name, one.definition.name))
-                steps.append(ModifyColumn(column_of(one.definition, None, context)))
+                steps.append(ModifyColumn(column_of(one.definition, None, context, blind=True)))
             case Add():
                 steps.append(_added(one, context))
     steps.extend(SetKey(tuple(part.column for part in index.parts)) for index in keys)
@@ -37,7 +37,7 @@ def blind_steps(given: Sequence[Clause], context: Context) -> list[Step]:
 
 
 def _added(one: Add, context: Context) -> Step:
-    column = column_of(one.definition, None, context)
+    column = column_of(one.definition, None, context, blind=True)
     try:
         return AddColumn(column, fill_of(one.definition, column, context), one.after)
     except Untold as error:

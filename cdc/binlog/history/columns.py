@@ -30,15 +30,19 @@ NO_DEFAULT = NoDefault.NONE
 """Of a column whose value, in a row that does not name it, cannot be known beforehand."""
 
 
-def column_of(made: Definition, collation: str | None, context: Context) -> Column:
-    """`collation`: the table's default. Raises LookupError where it matters and is not known."""
+def column_of(made: Definition, collation: str | None, context: Context, *, blind: bool = False) -> Column:
+    """`collation`: the table's default. Raises LookupError where it matters and is not known; `blind`, the column then has none."""
     kind, length = made.type.name, made.type.length
-    charset_name, collation_name = None, None
-    if kind in _WITH_CHARSET:
-        collation_name = _collation(made, collation, context)
+    charset_name: str | None = None
+    collation_name = _collation(made, collation, context) if kind in _WITH_CHARSET else None
+    if collation_name is None and kind in _WITH_CHARSET and not blind:
+        raise LookupError(f"column {made.name} takes the table's default collation, which is not known")
+    if collation_name is not None:
         charset_name = charset_of(collation_name)
         if charset_name == "binary" and kind in _AS_BYTES:
             kind, charset_name, collation_name = _AS_BYTES[kind], None, None
+    if length == 0 and kind in {"text", "blob"} and context.flavor == "mariadb":
+        length = None  # to MySQL TEXT(0) is the smallest text, to MariaDB TEXT
     kind, length = _sized(kind, length, charset_name)
     return Column(
         made.name,
@@ -54,11 +58,11 @@ def column_of(made: Definition, collation: str | None, context: Context) -> Colu
     )
 
 
-def _collation(made: Definition, table: str | None, context: Context) -> str:
+def _collation(made: Definition, table: str | None, context: Context) -> str | None:
     charset = made.charset or made.type.charset
     found = resolved(charset, made.collation or made.type.collation, table, context)
     if found is None:
-        raise LookupError(f"column {made.name} takes the table's default collation, which is not known")
+        return None
     return binary_collation(charset_of(found)) if made.binary else found
 
 
