@@ -156,6 +156,6 @@ def fill_of(made: Definition, column: Column, context: Context) -> Value:
             raise values.Untold("is generated from other columns, row by row")
         case _:
             made_of = [word.upper for word in default.literal]
-            if column.type == "json" and made_of in (["JSON_ARRAY", "(", ")"], ["JSON_OBJECT", "(", ")"]):
+            if column.type in {"json", "longtext"} and made_of in (["JSON_ARRAY", "(", ")"], ["JSON_OBJECT", "(", ")"]):
                 return "[]" if made_of[0] == "JSON_ARRAY" else "{}"
             raise values.Untold("is an expression, which may differ from row to row")
