@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cdc.binlog.archive.catalogue import Catalogue, following, head, urls_of
+from cdc.binlog.archive.catalogue import Catalogue, following, urls_of
 from cdc.binlog.archive.joined import Joined
+from cdc.binlog.archive.origin import evidence, is_copy
 from cdc.binlog.gtid import MysqlGtids, gtids, looks_like_gtids
 from cdc.binlog.port import BinlogFile
 from cdc.binlog.scan import Scanner
@@ -92,7 +93,7 @@ class Starts:
     def _with_a_way(self, point: SourcePoint) -> SourcePoint:
         """The point, where it lies in a file of the server, or from its archived file a way leads there."""
         if file_number(point.file) < file_number(self._files()[0].name):
-            self._joined.require_way(point.file, lambda name: self._scanner.head(name).file_created)
+            self._joined.require_way(point.file, self._scanner.head)
         return point
 
     def _in_archive(self, text: str) -> FilePosition:
@@ -100,14 +101,14 @@ class Starts:
         urls = urls_of(text)
         file = Catalogue(urls).first()
         if any(file.name == served.name for served in self._files()):
-            if head(file).created != self._scanner.head(file.name).file_created:
+            if not is_copy(file, self._scanner.head(file.name)):
                 raise SourceChanged(
                     f"{file.path} is not the file that the source has by that name",
                     hint="it is another server's, or of before a RESET",
                 )
         else:
             copy = self._joined.catalogue.listing().find(file.name) if self._joined.catalogue else None
-            if copy is None or head(copy) != head(file):
+            if copy is None or evidence(copy) != evidence(file):
                 raise PositionError(
                     f"the source has purged {file.name}, and source.archives does not name {file.path}",
                     hint="every process that reads the source needs the files: "

@@ -333,7 +333,7 @@ def test_an_xa_transaction_prepared_in_an_archived_file_and_committed_in_a_live_
 
 
 def event_inside(past: Past, point: SourcePoint) -> int:
-    """The start of the second event of the transaction that follows. MariaDB writes a Binlog_checkpoint (161) when it gets to it."""
+    """The start of the second event of the transaction that follows. MariaDB may write a Binlog_checkpoint (161) before it."""
     raw = (past.folder / point.file).read_bytes()
     at = point.offset
     while raw[at + 4] == 161:

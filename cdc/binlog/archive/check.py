@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from cdc.binlog.archive.catalogue import ArchivedFile, following, head
+from cdc.binlog.archive.catalogue import ArchivedFile, following
 from cdc.binlog.archive.event_file import EventFile
 from cdc.binlog.archive.joined import Joined
-from cdc.binlog.archive.origin import APART
+from cdc.binlog.archive.origin import APART, is_copy
 from cdc.binlog.port import Finding
 from cdc.binlog.scan import Scanner
 from cdc.binlog.server import Server
@@ -52,18 +52,14 @@ def _hole(before: ArchivedFile) -> Finding:
 def _join(config: SourceConfig, server: Server, joined: Joined, run: Sequence[ArchivedFile]) -> Finding:
     """`run`: the last files without a hole between them."""
     scanner = Scanner(config, server.product().flavor, server.identity())
-
-    def created(name: str) -> int:
-        return scanner.head(name).file_created
-
     served = {file.name for file in server.files()}
     first = server.files()[0].name
     text = f"{len(run)} files without a hole, {run[0].name} … {run[-1].name}; the source's first is {first}"
     try:
         joined.older_than(first)
-        joined.require_way(run[0].name, created)
+        joined.require_way(run[0].name, scanner.head)
         for copy in [file for file in run if file.name in served][-1:]:
-            if head(copy).created != created(copy.name):
+            if not is_copy(copy, scanner.head(copy.name)):
                 return Finding("error", SUBJECT, f"{copy.path} is not the file that the source has by that name", APART)
     except CdcError as error:
         return Finding("error", SUBJECT, error.message, error.hint)

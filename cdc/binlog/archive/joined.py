@@ -15,6 +15,7 @@ from cdc.binlog.connection import BinlogConnection, DumpRequest
 from cdc.binlog.port import BinlogFile
 from cdc.binlog.server import Server
 from cdc.binlog.stream import RawEvents
+from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError
 from cdc.model.file_url import file_urls
@@ -70,15 +71,15 @@ class Joined:
             EventFile(copy.path, offset), offset, lambda left: self._after(left, request), executed=executed
         )
 
-    def require_way(self, file: str, created: Callable[[str], int]) -> None:
+    def require_way(self, file: str, head: Callable[[str], SourcePoint]) -> None:
         """That reading can go from `file` to the server's first one, and that the archive is this server's, as far as can be
-        told beforehand. `created`: when a file of the server was begun. Raises PositionError (a hole, unreadable),
+        told beforehand. `head`: the beginning of a file of the server. Raises PositionError (a hole, unreadable),
         SourceChanged (another server's files), NotUnderstood, BinlogDamaged."""
         first = self._server.files()[0].name
         if file_number(file) >= file_number(first):
             return
         listing = self.catalogue.listing()
-        origin = Origin(self._server, first, created(first))
+        origin = Origin(self._server, head(first))
         name = file
         while name != first:
             copy = listing.find(name)

@@ -9,6 +9,7 @@ from cdc.binlog.archive.catalogue import ArchivedFile
 from cdc.binlog.archive.event_file import EventFile, Head
 from cdc.binlog.gtid import gtids
 from cdc.binlog.server import Server
+from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import SourceChanged
 
 APART = "keep the files of each server, and those of before a RESET, in a folder of their own"
@@ -58,16 +59,21 @@ def _first_gtids(file: EventFile, found: Evidence) -> Evidence:
     return found
 
 
+def is_copy(copy: ArchivedFile, head: SourcePoint) -> bool:
+    """Whether it is a copy of the server's file of that name, whose beginning is `head`."""
+    found = evidence(copy)
+    return (found.head.created, found.before) == (head.file_created, head.gtid_set)
+
+
 class Origin:
-    """What the server says of itself, asked once; `created`: when its first file was begun. Files are shown to it in order,
+    """What the server says of itself, asked once; `first`: the beginning of its first file. Files are shown to it in order,
     without a hole."""
 
-    def __init__(self, server: Server, first: str, created: int) -> None:
+    def __init__(self, server: Server, first: SourcePoint) -> None:
         self._product = server.product()
         self._server_id = int(server.variables("server_id").get("server_id", "0"))
         self._executed = gtids(self._product.flavor, server.executed())
         self._first = first
-        self._created = created
         self._last: tuple[ArchivedFile, Evidence] | None = None
 
     def require(self, copy: ArchivedFile) -> None:
@@ -88,11 +94,11 @@ class Origin:
                 hint=f"it is another server's, or the source was reset; {APART}",
             )
         self._require_after_last(copy, found)
-        if copy.name == self._first and head.created != self._created:
+        if copy.name == self._first.file and not is_copy(copy, self._first):
             raise SourceChanged(f"{copy.path} is not the file that the source has by that name", hint=APART)
-        if head.created > self._created:
+        if head.created > self._first.file_created:
             raise SourceChanged(
-                f"{copy.path} was begun after {self._first}, the source's first file, which has a higher number",
+                f"{copy.path} was begun after {self._first.file}, the source's first file, which has a higher number",
                 hint=APART,
             )
 
