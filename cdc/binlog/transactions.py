@@ -32,7 +32,7 @@ from cdc.model.table_version import TableVersion
 _PASSED_EVERY_SECONDS = 0.05
 ALL_ROWS = frozenset((*ROWS_EVENTS, BINLOG.PARTIAL_UPDATE_ROWS_EVENT))
 _NOTHING: tuple[Item, ...] = ()
-_SCHEMA_EFFECTS = frozenset((Effect.CREATE, Effect.ALTER, Effect.DROP, Effect.DROP_DATABASE))
+_SCHEMA_EFFECTS = frozenset((Effect.CREATE, Effect.ALTER, Effect.DROP, Effect.DATABASE, Effect.DROP_DATABASE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class NoDefault(Enum):
     NONE = "none"
 
 
+class UnknownCollation(LookupError):
+    """The statement leaves a column's collation to a default that is not known here."""
+
+
 NO_DEFAULT = NoDefault.NONE
 """Of a column whose value, in a row that does not name it, cannot be known beforehand."""
 
@@ -36,7 +40,7 @@ def column_of(made: Definition, collation: str | None, context: Context, *, blin
     charset_name: str | None = None
     collation_name = _collation(made, collation, context) if kind in _WITH_CHARSET else None
     if collation_name is None and kind in _WITH_CHARSET and not blind:
-        raise LookupError(f"column {made.name} takes the table's default collation, which is not known")
+        raise UnknownCollation(f"column {made.name} takes the table's default collation, which is not known")
     if collation_name is not None:
         charset_name = charset_of(collation_name)
         if charset_name == "binary" and kind in _AS_BYTES:

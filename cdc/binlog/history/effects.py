@@ -7,6 +7,7 @@ from cdc.binlog.history.altering import altered, created
 from cdc.binlog.history.blind import blind_steps
 from cdc.binlog.history.clauses import AddIndex, Clause, Created, DropIndex
 from cdc.binlog.history.collations import by_id, resolved
+from cdc.binlog.history.columns import UnknownCollation
 from cdc.binlog.history.context import TableName
 from cdc.binlog.history.indexes import Index, read_named_index
 from cdc.binlog.history.options import DATABASE_OPTIONS, read_database_options
@@ -57,9 +58,12 @@ def _create_captured(work: Work, name: TableName, made: Created) -> None:
 
 
 def _created_shape(work: Work, name: TableName, made: Created) -> Shape | None:
-    """None: copied from a table that is not known here."""
+    """None: copied from a table that is not known here, or with columns of a collation that is not."""
     if made.like is None:
-        return created(made, work.collation(name[0]), work.context)
+        try:
+            return created(made, work.collation(name[0]), work.context)
+        except UnknownCollation:
+            return None
     like = work.known(work.fold(made.like))
     return None if like is None else Shape.of(like)
 
