@@ -107,7 +107,14 @@ class MySqlTarget:
     def _planner(self, session: Session) -> Planner:
         names = session.rows("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
         collations = frozenset(str(name) for (name,) in names)
-        return Planner(self._config, MYSQL, self._connect, collations, session.native_types)
+        return Planner(
+            self._config,
+            MYSQL,
+            self._connect,
+            collations,
+            session.native_types,
+            session.has_expression_defaults,
+        )
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

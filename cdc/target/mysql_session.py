@@ -115,6 +115,11 @@ class Session:
         return frozenset(name for name, version in since.items() if self._numbers >= version)
 
     @property
+    def has_expression_defaults(self) -> bool:
+        """`DEFAULT (…)`, which TEXT, BLOB, JSON and geometries need (MySQL 8.0.13, MariaDB 10.2.1)."""
+        return self._numbers >= ((10, 2, 1) if self.is_mariadb else (8, 0, 13))
+
+    @property
     def _numbers(self) -> tuple[int, ...]:
         return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
 

@@ -1,6 +1,7 @@
 """A schema change as statements: pure functions of the change and of what the table has, for the three dialects."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,8 +77,12 @@ def test_a_fill_leaves_no_default_behind(dialect: SqlDialect, alter: list[str], 
     assert (list(plan.alter), list(plan.tail)) == (alter, tail)
 
 
-def test_mysql_takes_no_default_for_texts_so_their_rows_are_updated_and_may_be_so_twice() -> None:
-    plan = _plan(MYSQL, _found(MYSQL), AddColumn(Column("v", "text", **UTF8), "it's"))
+def test_mysql_takes_no_literal_as_default_of_a_text_but_an_expression_where_it_knows_them() -> None:
+    change = SchemaChange("alter", "shop", "t", (AddColumn(Column("v", "text", **UTF8), "it's"),))
+    new = replace(_server(MYSQL), expression_defaults=True)
+    assert evolve(new, NAME, _found(MYSQL), change).alter[0].endswith(r" NULL DEFAULT ('it\'s')")
+    plan = evolve(_server(MYSQL), NAME, _found(MYSQL), change)
+    assert "DEFAULT" not in plan.alter[0]
     assert plan.tail == (r"UPDATE `t` SET `v` = 'it\'s' WHERE `v` IS NULL",)
 
 

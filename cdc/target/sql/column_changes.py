@@ -21,11 +21,12 @@ _COLLATED = re.compile(r" (?:CHARACTER SET|COLLATE) \S+")
 @dataclass(frozen=True, slots=True)
 class Server:
     """What of the target a plan rests on. `type_of` gives the type with which a column is made there (see
-    typemap.column_type); `collations` as there."""
+    typemap.column_type); `collations` as there. `expression_defaults`: DEFAULT takes an expression (MySQL)."""
 
     dialect: SqlDialect
     type_of: Callable[[Column], Type]
     collations: frozenset[str] = field(default_factory=frozenset)
+    expression_defaults: bool = False
 
 
 @dataclass(frozen=True, slots=True)

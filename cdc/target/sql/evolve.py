@@ -19,8 +19,8 @@ from cdc.target.sql.reflect import Found
 from cdc.target.sql.reshape import Place, Reshaped, reshape
 from cdc.target.sql.typemap import BLOB_BYTES, GEOMETRIES, TEXT_BYTES, Type
 
-# MySQL's DEFAULT takes no literal for these (manual, "Data Type Default Values").
-_NO_DEFAULT = {*TEXT_BYTES, *BLOB_BYTES, *GEOMETRIES, "json", "vector"}
+# MySQL's DEFAULT takes no literal for these (manual, "Data Type Default Values"), but an expression since 8.0.13.
+_NO_LITERAL = {*TEXT_BYTES, *BLOB_BYTES, *GEOMETRIES, "json", "vector"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,12 @@ class _Plan:
             quoted = self._quoted(place.name)
             if place.fill is None:
                 continue
-            if column.type in _NO_DEFAULT:
+            if self._mysql_default(place, column) is None:
                 value = literal(self._dialect, column, place.fill)
                 yield f"UPDATE {self._table} SET {quoted} = {value} WHERE {quoted} IS NULL"
+            elif column.type in _NO_LITERAL:
+                # Of these, MySQL does not even take SET DEFAULT NULL.
+                yield f"ALTER TABLE {self._table} MODIFY COLUMN {quoted} {self._text(self._server.type_of(column))} NULL"
             else:
                 gone = "DROP DEFAULT" if self._is_key(place.name) else "SET DEFAULT NULL"
                 yield f"ALTER TABLE {self._table} ALTER COLUMN {quoted} {gone}"
@@ -282,11 +285,20 @@ class _Plan:
         for place, column in self._made():
             text = f"ADD COLUMN {self._quoted(place.name)} {self._text(self._server.type_of(column))}"
             text += " NOT NULL" if self._is_key(place.name) else " NULL"
-            if place.fill is not None and column.type not in _NO_DEFAULT:
-                text += f" DEFAULT {literal(self._dialect, column, place.fill)}"
+            if (default := self._mysql_default(place, column)) is not None:
+                text += f" DEFAULT {default}"
             if place.after is not None:
                 text += " FIRST" if place.after == "" else f" AFTER {self._quoted(place.after)}"
             yield text
+
+    def _mysql_default(self, place: Place, column: Column) -> str | None:
+        """By which the rows that are there get their value; None where there is none, or an UPDATE must give it to them."""
+        if place.fill is None:
+            return None
+        value = literal(self._dialect, column, place.fill)
+        if column.type not in _NO_LITERAL:
+            return value
+        return f"({value})" if self._server.expression_defaults else None
 
     def _made(self) -> Iterator[tuple[Place, Column]]:
         for place in self._reshaped.places:

@@ -63,12 +63,14 @@ class Planner:
         connect: Connect,
         collations: frozenset[str] = frozenset(),
         native: frozenset[str] = frozenset(),
+        expression_defaults: bool = False,
     ) -> None:
         self._config = config
         self._dialect = dialect
         self._connect = connect
         self._collations = collations
         self._native = native
+        self._expression_defaults = expression_defaults
         self._plans: dict[str, TablePlan] = {}
         self._sources: dict[TargetName, str] = {}
 
@@ -96,7 +98,7 @@ class Planner:
 
     @property
     def server(self) -> Server:
-        return Server(self._dialect, self.type, self._collations)
+        return Server(self._dialect, self.type, self._collations, self._expression_defaults)
 
     @property
     def makes_tables(self) -> bool:
