@@ -106,16 +106,17 @@ def test_every_byte_that_the_charset_defines(oracle: Oracle, charset: str) -> No
 
 
 @pytest.mark.parametrize("first", [b"", b"\x8f"])
-def test_every_code_of_eucjpms(oracle: Oracle, first: bytes) -> None:
-    """Its codes are not those of Python's codec: all that are defined are compared, the user-defined ones too."""
-    decode = text_decoder("eucjpms")
+@pytest.mark.parametrize("charset", ["eucjpms", "ujis"])
+def test_every_code_of_the_euc_charsets(oracle: Oracle, charset: str, first: bytes) -> None:
+    """Some are not those of Python's codec: all that are defined are compared, the user-defined ones too."""
+    decode = text_decoder(charset)
     assert decode is not None
     rows = []
     for lead in range(0xA1, 0xFF):
         codes = [first + bytes((lead, cell)) for cell in range(0xA1, 0xFF)]
         rows.append(b"".join(code for code in codes if _is_defined(decode, code)).hex())
     assert sum(map(len, rows)) > 2 * 2 * 6000
-    oracle.compare("TEXT CHARACTER SET eucjpms", rows, insert="CONVERT(UNHEX(%s) USING eucjpms)")
+    oracle.compare(f"TEXT CHARACTER SET {charset}", rows, insert=f"CONVERT(UNHEX(%s) USING {charset})")
 
 
 def _is_defined(decode: TextDecoder, code: bytes) -> bool:

@@ -16,12 +16,8 @@ CHARSETS = (
 )
 """Of both servers; MySQL has gb18030 too."""
 
-UNREADABLE = {
-    "big5": set("碁銹裏墻恒粧嫺\ufffd"),
-    "tis620": {"\ufffd"},
-    "ujis": set(map(chr, range(0xE000, 0xE758))),
-}
-"""Characters that the server has a code for and Python has not: a row with one stops the connector (docs/types.md)."""
+UNREADABLE = {"big5": {"\ufffd"}, "tis620": {"\ufffd"}}
+"""What SELECT shows for codes that have no character: a row with one stops the connector (docs/types.md)."""
 
 _ALPHABETS = (
     (0x20, 0x7F),

@@ -1,10 +1,11 @@
 """MySQL's charsets as functions from bytes to text, each one exact or absent."""
 
 import codecs
+import re
 from collections.abc import Callable
 from functools import partial
 
-from cdc.binlog.decoder import eucjpms
+from cdc.binlog.decoder import euc
 from cdc.binlog.decoder.charset_tables import TABLES
 
 TextDecoder = Callable[[bytes], str]
@@ -61,12 +62,26 @@ def _ucs2(raw: bytes) -> str:
     return text
 
 
-def _with_backslash(codec: str, raw: bytes) -> str:
-    """The two-byte backslash of sjis and ujis is U+005C to MySQL, U+FF3C to Python, and has no other code in either."""
-    return raw.decode(codec).replace("\uff3c", "\\")
+def _sjis(raw: bytes) -> str:
+    """The two-byte backslash is U+005C to MySQL, U+FF3C to Python, and has no other code in either."""
+    return raw.decode("shift_jis").replace("\uff3c", "\\")
 
 
 def _big5(raw: bytes) -> str:
+    """Seven characters of ETEN are MySQL's too, and not Python's."""
+    if b"\xf9" not in raw:
+        return _plain_big5(raw)
+    codes = _BIG5_CODE.findall(raw)
+    if sum(map(len, codes)) != len(raw):
+        raise UnicodeDecodeError("big5", raw, 0, len(raw), "half a character")
+    return "".join([code.decode("cp950") if _FROM_ETEN <= code <= _TO_ETEN else _plain_big5(code) for code in codes])
+
+
+_BIG5_CODE = re.compile(rb"[\x00-\x7f]|[\x80-\xff].", re.DOTALL)
+_FROM_ETEN, _TO_ETEN = b"\xf9\xd6", b"\xf9\xdc"
+
+
+def _plain_big5(raw: bytes) -> str:
     """Seven codes that the server maps to U+FFFD are refused: four are second codes of a character, three are listed here."""
     text = raw.decode("big5")
     if text.encode("big5") != raw or not _BIG5_UNMAPPED.isdisjoint(text):
@@ -86,10 +101,10 @@ _DECODERS: dict[str, TextDecoder] = {
     "utf8mb4": bytes.decode,
     "utf8mb3": bytes.decode,
     "ucs2": _ucs2,
-    "sjis": partial(_with_backslash, "shift_jis"),
-    "ujis": partial(_with_backslash, "euc_jp"),
+    "sjis": _sjis,
+    "ujis": euc.ujis,
     "big5": _big5,
-    "eucjpms": eucjpms.decode,
+    "eucjpms": euc.eucjpms,
     "gb18030": _gb18030,
     **{charset: partial(_by_codec, codec) for charset, codec in _CODECS.items()},
     **{charset: partial(_by_table, table) for charset, table in TABLES.items()},

@@ -1,5 +1,6 @@
-"""eucjpms: Python's euc_jp with the characters of Windows. The rows are generated; a test holds all codes to the servers.
+"""ujis and eucjpms: Python's euc_jp, user-defined characters, and, in eucjpms, those of Windows.
 
+The rows are generated, and a test holds all codes to the servers:
 SELECT CONVERT(CONVERT(x'ada1' USING eucjpms) USING utf8mb4), for each code of the rows AD, 8FF3 and 8FF4; MySQL 9.7 and MariaDB
 10.11 agree. U+FFFE stands for a code that the charset does not define.
 """
@@ -34,36 +35,56 @@ _OTHERS = {
 _USER_DEFINED_ROW = 0xF5
 """From here on, 940 private-use characters in two bytes, and 940 more in three."""
 
+_KATAKANA = 0x8E
+"""Before one byte of half-width katakana."""
+
 _CODE = re.compile(rb"[\x00-\x7f]|\x8e.|\x8f..|[\xa1-\xfe].", re.DOTALL)
 
 
-def decode(raw: bytes) -> str:
+def eucjpms(raw: bytes) -> str:
     """Raises UnicodeDecodeError for bytes that the charset does not define."""
     if raw.isascii():
         return raw.decode("ascii")
-    codes = _CODE.findall(raw)
+    return "".join([_of_windows(code) for code in _codes(raw)])
+
+
+def ujis(raw: bytes) -> str:
+    """The two-byte backslash is U+005C to MySQL, U+FF3C to Python, and has no other code in either."""
+    try:
+        text = raw.decode("euc_jp")
+    except UnicodeDecodeError:
+        text = "".join([_user_defined(code) or code.decode("euc_jp") for code in _codes(raw)])
+    return text.replace("\uff3c", "\\")
+
+
+def _codes(raw: bytes) -> list[bytes]:
+    codes: list[bytes] = _CODE.findall(raw)
     if sum(map(len, codes)) != len(raw):
         raise _undefined(raw)
-    return "".join(map(_character, codes))
+    return codes
 
 
 @lru_cache(maxsize=32768)
-def _character(code: bytes) -> str:
-    row, cell = code[:-1], code[-1] - _FIRST
+def _of_windows(code: bytes) -> str:
     if code in _OTHERS:
         return _OTHERS[code]
-    if row and row != b"\x8e" and not 0 <= cell < _CELLS:
-        raise _undefined(code)
+    row, cell = code[:-1], code[-1] - _FIRST
     if row in _ROWS:
-        character = _ROWS[row][cell]
+        character = _ROWS[row][cell] if 0 <= cell < _CELLS else "\ufffe"
         if character == "\ufffe":
             raise _undefined(code)
         return character
-    if row and row != b"\x8e" and _USER_DEFINED_ROW <= row[-1] < _FIRST + _CELLS:
-        number = (row[-1] - _USER_DEFINED_ROW) * _CELLS + cell
-        return chr(0xE000 + number + (10 * _CELLS if len(row) > 1 else 0))
-    return code.decode("euc_jp")
+    return _user_defined(code) or code.decode("euc_jp")
+
+
+def _user_defined(code: bytes) -> str:
+    """The private-use character of a code from row F5 on, in two bytes or three; "" for any other."""
+    *_, row, cell = (0, *code)
+    if len(code) < 2 or code[0] == _KATAKANA or row < _USER_DEFINED_ROW or not 0 <= cell - _FIRST < _CELLS:
+        return ""
+    number = (row - _USER_DEFINED_ROW) * _CELLS + cell - _FIRST
+    return chr(0xE000 + number + (10 * _CELLS if len(code) == 3 else 0))
 
 
 def _undefined(raw: bytes) -> UnicodeDecodeError:
-    return UnicodeDecodeError("eucjpms", raw, 0, len(raw), "a code that the charset does not define")
+    return UnicodeDecodeError("euc", raw, 0, len(raw), "a code that the charset does not define")
