@@ -285,6 +285,24 @@ def test_a_table_that_is_fit_has_no_findings_and_extra_columns_are_left_alone(
         assert [row[0] for row in place.execute("SELECT ours FROM orders ORDER BY id")] == ["kept", "kept", "x"]
 
 
+def test_what_a_target_will_lose_is_said_and_stops_nothing(place: Place, target: Target, writer: LaneWriter) -> None:
+    dated = TableSchema("shop", "orders", (*ORDERS.columns, Column("day", "date")), ORDERS.key)
+    expected = {"memory": [], "postgresql": ["day", "note", "note"], "sqlite": ["note"]}.get(place.kind, [])
+    for _ in range(2):
+        # Before the table is made, and after.
+        found = target.inspect([dated]).get("shop.orders", ())
+        assert [(one.column, one.severity) for one in found] == [(column, "note") for column in expected]
+        write(writer, inserts({**order(1), "day": "2024-02-29"}, schema=dated))
+
+
+def test_a_collation_that_compares_in_another_way_is_said_at_mysql(place: Place, target: Target) -> None:
+    if place.kind not in {"mysql", "mariadb"}:
+        pytest.skip("elsewhere no collation is the source's")
+    place.execute("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(40) COLLATE utf8mb4_bin, total INT)")
+    (found,) = target.inspect([ORDERS])["shop.orders"]
+    assert (found.column, found.severity) == ("note", "note")
+
+
 def test_what_a_target_makes_itself_it_finds_fit(place: Place, target: Target, writer: LaneWriter) -> None:
     write(writer, inserts(*_rows(), schema=EVERYTHING))
     assert not problems(target, EVERYTHING)
