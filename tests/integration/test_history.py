@@ -1,5 +1,6 @@
 """The schema history against the servers: after each statement it knows what information_schema and the table maps say."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from cdc.model.schema_change import AddColumn, SchemaChange
 from cdc.model.table_version import TableVersion
 from tests.fixtures.servers import Database
 from tests.support.binlog_dump import end_of_binlog, events_since
+from tests.support.ddl_space import DdlSpace, quoted
 
 DECODER = load("python")
 QUERY, TABLE_MAP = 2, 19
@@ -31,14 +33,14 @@ class Follower:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kind = database.server.kind
+        self.kind = database.server.kind
         self._server = Server(
             SourceConfig(url=Url(database.server.url), server_id=70_999, tables=(f"{database.dbname}.*",))
         )
         self._connection = database.connect()
         self.history = History(self._captures, False, self.truth())
         self.changes: list[SchemaChange] = []
-        self.fills: dict[str, Any] = {}
+        self.fills: dict[str, list[AddColumn]] = {}
         self._place = end_of_binlog(self._connection)
         self._count = 0
         # Zero dates, VARCHAR that become TEXT: what a strict session would refuse must be understood too.
@@ -70,6 +72,10 @@ class Follower:
                 continue
         return taken
 
+    def attempt_all(self, *sql: str) -> bool:
+        """Up to the first one that the server refuses."""
+        return all(self.attempt(one) for one in sql)
+
     def follow(self) -> None:
         """Reads what was logged since the last time; the rows' table maps and values are held against the history."""
         place, self._place = self._place, end_of_binlog(self._connection)
@@ -89,7 +95,7 @@ class Follower:
         if query.sql in {b"BEGIN", b"COMMIT"}:
             return
         self._count += 1
-        session = status.read(query.status, self._kind)
+        session = status.read(query.status, self.kind)
         text = statements.text(query.sql, session.charset)
         context = Context(
             "s",
@@ -97,7 +103,7 @@ class Follower:
             self._count,
             query.db,
             self._when(),
-            self._kind,
+            self.kind,
             session.sql_mode,
             session.utf8mb4_collation,
             session.server_collation,
@@ -109,9 +115,9 @@ class Follower:
         outcome = self.history.statement(text, context)
         self.changes += outcome.changes
         for change in outcome.changes:
-            for step in change.steps:
-                if isinstance(step, AddColumn):
-                    self.fills[change.table] = step
+            added = [step for step in change.steps if isinstance(step, AddColumn)]
+            if added:
+                self.fills[change.table] = added
 
     def _when(self) -> int:
         with self._connection.cursor() as cursor:
@@ -133,11 +139,14 @@ class Follower:
 
     def _check_fills(self, event: Any, table: Any) -> None:
         """An update of rows that were there when a column came: the column's value is what the change said."""
-        step = self.fills.pop(table.table, None)
+        steps = self.fills.pop(table.table, ())
+        names = [column.name for column in table.schema.columns]
         for op, before, _ in DECODER.rows(event.type, event.body, table):
-            if step is not None and op == "u" and before is not None:
-                names = [column.name for column in table.schema.columns]
-                assert (table.table, before[names.index(step.column.name)]) == (table.table, step.fill)
+            if op == "u" and before is not None:
+                values = dict(zip(names, before, strict=True))
+                assert {step.column.name: values[step.column.name] for step in steps} == {
+                    step.column.name: step.fill for step in steps
+                }
 
     def compare(self) -> None:
         """With information_schema: every table, its columns, key, collation, and the defaults that it tells."""
@@ -542,6 +551,31 @@ def test_after_each_statement_of_many(follower: Follower) -> None:
         taken += follower.attempt(sql)
         follower.compare()
     assert taken > 0.8 * len(lines)
+
+
+def test_random_statements_on_several_tables(follower: Follower) -> None:
+    """The seed comes from pytest-randomly, whose own one pytest shows."""
+    seed = random.randrange(2**32)
+    space = DdlSpace(seed, flavor=follower.kind)
+    follower.execute("SET SESSION timestamp = 1700000000", *space.setup())
+    follower.attempt("SET SESSION check_constraint_checks = OFF")
+    follower.compare()
+    taken = 0
+    for number in range(200):
+        step = space.next()
+        follower.attempt(*(f"INSERT INTO {quoted(table)} (id) VALUES (1)" for table in space.tables))
+        follower.follow()
+        follower.fills.clear()
+        if follower.attempt_all(*step.statements):
+            space.done(step)
+            taken += 1
+        # The new columns' values, in the before image of what changes another one.
+        follower.attempt(*(f"UPDATE {quoted(table)} SET id = id + 1" for table in space.tables))
+        try:
+            follower.compare()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, step {number}: {step.statements}") from error
+    assert taken > 150
 
 
 def test_keys_of_mysql_s_unique_indexes(mysql_db: Database) -> None:
