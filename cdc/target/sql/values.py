@@ -30,8 +30,8 @@ def converter(dialect: SqlDialect, column: Column) -> Converter | None:
         return _GEOMETRY[dialect.name]
     if column.type == "vector":
         return _VECTOR[dialect.name]
-    if dialect.name == "mysql" and column.type == "timestamp":
-        return _without_zone
+    if dialect.name == "mysql":
+        return _MYSQL.get(column.type)
     wide = integer_range(column)
     if dialect.name == "sqlite" and column.type in {*INTEGERS, "bit"} and wide is not None and wide[1] >= 2**63:
         return str
@@ -82,6 +82,16 @@ _VECTOR: dict[str, Converter] = {"postgresql": _array_text, "mysql": _floats, "s
 def _without_zone(value: str) -> str:
     """MySQL takes no `Z`; sessions here have time_zone = '+00:00'."""
     return value.removesuffix("Z")
+
+
+def single(value: float) -> float:
+    """The double that a FLOAT is, to the bit: MySQL takes the fewest digits that name it for another number, which it does not
+    find by, and which is out of range at the end of the range (3.4028235e38)."""
+    (exact,) = struct.unpack("<f", struct.pack("<f", value))
+    return float(exact)
+
+
+_MYSQL: dict[str, Converter] = {"timestamp": _without_zone, "float": single}
 
 
 def convert(rows: Sequence[Sequence[Value]], converters: Sequence[tuple[int, Converter]]) -> Sequence[Sequence[Any]]:
