@@ -14,7 +14,7 @@ from pymysql.charset import charset_by_id
 from cdc.binlog.history.context import TableName
 from cdc.binlog.history.options import DATABASE_OPTIONS
 from cdc.binlog.history.renames import read_pairs
-from cdc.binlog.history.tokens import Reader, Word, words
+from cdc.binlog.history.tokens import Reader, Word, head, words
 
 
 class Effect(Enum):
@@ -141,10 +141,24 @@ def read(sql: bytes, db: str, charset: int | None, sql_mode: int = 0, flavor: st
         return known
     try:
         whole = text(sql, charset)
+        created = _created(whole, db, sql_mode, flavor)
+        if created is not None:
+            return created
         found = words(whole, sql_mode, flavor)
         return _Reading(found, db, whole).statement() if found else Statement(Effect.HARMLESS)
     except (ValueError, LookupError):
         return Statement(Effect.UNKNOWN)
+
+
+def _created(whole: str, db: str, sql_mode: int, flavor: str) -> Statement | None:
+    """A long CREATE is told by its first words; its body may be long."""
+    first = head(whole, sql_mode, flavor)
+    if not first or first[0].upper != "CREATE":
+        return None
+    try:
+        return _Reading(first, db, whole).statement()
+    except LookupError:
+        return None
 
 
 def first_words(sql: bytes) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.binlog.statements import Effect, first_words, read
+from cdc.binlog.statements import Effect, Statement, first_words, read
 
 UTF8MB4, LATIN1 = 45, 8
 
@@ -120,3 +120,21 @@ def test_a_comment_for_mariadb_alone_counts_there_alone() -> None:
 def test_messages_show_no_values() -> None:
     assert first_words(b"/* a */ INSERT INTO t VALUES ('secret')") == "INSERT INTO"
     assert first_words(b"'secret'") == "a statement"
+
+
+@pytest.mark.parametrize(
+    ("sql", "effect", "tables"),
+    [
+        ("CREATE TABLE t.a (", Effect.CREATE, (("t", "a"),)),
+        ("/*!50001 CREATE TABLE a (", Effect.CREATE, (("db", "a"),)),
+        ("CREATE /*! OR REPLACE */ /*!50003 TABLE a (", Effect.CREATE, (("db", "a"),)),
+        ("CREATE DEFINER=x PROCEDURE p() BEGIN SELECT (", Effect.HARMLESS, ()),
+        ("CREATE INDEX i USING BTREE ON a (", Effect.ALTER, (("db", "a"),)),
+    ],
+)
+def test_a_long_statement_is_told_by_its_first_words(
+    sql: str, effect: Effect, tables: tuple[tuple[str, str], ...]
+) -> None:
+    end = " */" if sql.count("/*") > sql.count("*/") else ""
+    body = ", ".join(f"column_{number} int comment 'it''s'" for number in range(60))
+    assert read(f"{sql}{body}){end}".encode(), "db", UTF8MB4) == Statement(effect, tables)

@@ -408,3 +408,11 @@ def test_timestamps_without_a_word_on_null() -> None:
     assert version.defaults["b"] == "0000-00-00T00:00:00Z"
     with pytest.raises(NotUnderstood, match="explicit_defaults_for_timestamp"):
         changes(history(T), "ALTER TABLE t ADD c TIMESTAMP", CONTEXT._replace(explicit_timestamps=None))
+
+
+def test_a_long_definition_of_another_s_table_is_not_read_to_its_end() -> None:
+    columns = ", ".join(f"c{number} FROBNICATE" for number in range(100))
+    known = history(T)
+    assert changes(known, f"CREATE TABLE elsewhere.t ({columns}, 'a quote that does not end") == []
+    with pytest.raises(NotUnderstood, match=r"table db\.n: .*type FROBNICATE is not known"):
+        changes(known, f"CREATE TABLE n ({columns})")

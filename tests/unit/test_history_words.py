@@ -3,7 +3,7 @@
 import pytest
 
 from cdc.binlog.history.context import ANSI_QUOTES, NO_BACKSLASH_ESCAPES
-from cdc.binlog.history.tokens import NAME, NUMBER, STRING, WORD, Reader, words
+from cdc.binlog.history.tokens import NAME, NUMBER, STRING, WORD, Reader, head, words
 
 
 def texts(sql: str, sql_mode: int = 0, flavor: str = "mysql") -> list[str]:
@@ -91,3 +91,17 @@ def test_what_is_no_name_is_refused(sql: str) -> None:
 
     with pytest.raises(LookupError):
         read()
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE t (a INT)", "CREATE /* " + "x" * 600 + " */ TABLE t", f"CREATE TABLE `{'x' * 600}` (a INT)"]
+)
+def test_a_statement_that_is_short_or_cannot_be_cut_has_no_head(sql: str) -> None:
+    assert head(sql) is None
+
+
+def test_a_head_ends_before_the_word_that_the_cut_may_have_shortened() -> None:
+    found = head("CREATE TABLE t (" + "abcdefghi " * 100)
+    assert found is not None
+    assert {word.text for word in found[4:]} == {"abcdefghi"}
+    assert len(found) == 4 + 48

@@ -35,7 +35,7 @@ NO_DEFAULT = NoDefault.NONE
 
 
 def column_of(made: Definition, collation: str | None, context: Context, *, blind: bool = False) -> Column:
-    """`collation`: the table's default. Raises LookupError where it matters and is not known; `blind`, the column then has none."""
+    """`collation`: the table's default. Where it matters and is not known the column has none if `blind`, else LookupError."""
     kind, length = made.type.name, made.type.length
     charset_name: str | None = None
     collation_name = _collation(made, collation, context) if kind in _WITH_CHARSET else None

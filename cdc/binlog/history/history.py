@@ -7,7 +7,7 @@ from cdc.binlog.history.context import Context, Outcome, Place, TableName
 from cdc.binlog.history.observed import observed
 from cdc.binlog.history.renames import read_pairs
 from cdc.binlog.history.renaming import move
-from cdc.binlog.history.tokens import Reader, words
+from cdc.binlog.history.tokens import Reader, head, words
 from cdc.binlog.history.work import Work
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import TableSchema
@@ -48,6 +48,8 @@ class History:
         if context.unfinished:
             return _NOTHING
         work = Work(self._versions, self._captured, self._folds, context, sql)
+        if _creates_for_others(work, sql):
+            return _NOTHING
         try:
             _apply(work, Reader(words(sql, context.sql_mode or 0, context.flavor)))
         except (LookupError, ValueError) as error:
@@ -56,6 +58,23 @@ class History:
                 hint="if it leaves the captured tables as they are, `cdc replay --from` the position behind it passes it over",
             ) from error
         return work.keep()
+
+
+def _creates_for_others(work: Work, sql: str) -> bool:
+    """Whether it is a long CREATE TABLE of a table that does not matter: most of the DDL of a busy server."""
+    first = head(sql, work.context.sql_mode or 0, work.context.flavor)
+    if not first:
+        return False
+    reader = Reader(first)
+    try:
+        reader.expect("CREATE")
+        reader.skip("OR", "REPLACE")
+        reader.expect("TABLE")
+        reader.skip("IF", "NOT", "EXISTS")
+        name = reader.name(work.context.db)
+    except LookupError:
+        return False
+    return not reader.ended and not work.concerns(work.fold(name))
 
 
 def _apply(work: Work, reader: Reader) -> None:
