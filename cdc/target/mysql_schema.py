@@ -128,7 +128,7 @@ class SchemaHands:
         intent = {"watermark": self._lane.watermark, "schema_change": orjson.dumps(change.to_json()).decode()}
         now = self._columns(name)
         before = self._recorded({**mine, **intent})
-        if before is not None and before != now and self._is_done(name, before, now, change):
+        if before is not None and before != now and _is_done(name, before, now, change):
             tail = filling(self._planner.server, name, [column[0] for column in before], change)
         else:
             evolution = planned(self._planner, self, name, found, change)
@@ -141,12 +141,12 @@ class SchemaHands:
                 self.do(statement)
         for statement in tail:
             self.do(statement)
-        if tail or before is not None or self._ddl.rows(_THERE)[0][0]:
+        if self._has_intents():
             self._session.run(_DONE, mine)
 
     def _recorded(self, wanted: Mapping[str, str]) -> list[list[Any]] | None:
         """The columns before this very change was begun; None where it was not."""
-        if not self._ddl.rows(_THERE)[0][0]:
+        if not self._has_intents():
             return None
         for watermark, change, columns in self._ddl.rows(_READ, wanted):
             if (watermark, change) == (wanted["watermark"], wanted["schema_change"]):
@@ -158,10 +158,14 @@ class SchemaHands:
         rows = self._ddl.rows(_COLUMNS, {"schema": name.schema, "table": name.table})
         return [[None if value is None else str(value) for value in row] for row in rows]
 
-    def _is_done(self, name: TargetName, before: list[list[Any]], now: list[list[Any]], change: SchemaChange) -> bool:
-        """Whether the table has the columns that the change gives it, and not others, made by somebody meanwhile."""
-        wanted = reshape(str(name), [column[0] for column in before], change.steps, str.casefold)
-        return {place.name.casefold() for place in wanted.places} == {column[0].casefold() for column in now}
+    def _has_intents(self) -> bool:
+        return bool(self._ddl.rows(_THERE)[0][0])
+
+
+def _is_done(name: TargetName, before: list[list[Any]], now: list[list[Any]], change: SchemaChange) -> bool:
+    """Whether the table has the columns that the change gives it, and not others, made by somebody meanwhile."""
+    wanted = reshape(str(name), [column[0] for column in before], change.steps, str.casefold)
+    return {place.name.casefold() for place in wanted.places} == {column[0].casefold() for column in now}
 
 
 @contextmanager
