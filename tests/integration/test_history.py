@@ -544,6 +544,7 @@ ALTER TABLE sv DROP SYSTEM VERSIONING
 """
 
 
+@pytest.mark.timeout(900)
 def test_after_each_statement_of_many(follower: Follower) -> None:
     lines = SEQUENCE.strip().splitlines()
     taken = 0
@@ -553,6 +554,7 @@ def test_after_each_statement_of_many(follower: Follower) -> None:
     assert taken > 0.8 * len(lines)
 
 
+@pytest.mark.timeout(900)
 def test_random_statements_on_several_tables(follower: Follower) -> None:
     """The seed comes from pytest-randomly, whose own one pytest shows."""
     seed = random.randrange(2**32)

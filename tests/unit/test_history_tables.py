@@ -340,6 +340,10 @@ def test_names_are_folded_where_the_server_folds_them() -> None:
     known = history("CREATE TABLE T (Id INT PRIMARY KEY)", folds=True)
     assert steps(known, "ALTER TABLE DB.t ADD c INT")[0] == AddColumn(Column("c", "int"), None, "Id")
     assert known.version("DB", "T") == known.version("db", "t")
+    mixed = TableVersion("s", 1, 4, "db", "Mixed", TableSchema("db", "Mixed", (ID,), ("id",)))
+    known = history(base=[*BASE, mixed], folds=True)
+    assert known.observe(TableSchema("db", "Mixed", (ID,), ("id",)), Place("s", 1, 9)) is None
+    assert steps(known, "ALTER TABLE mIXED ADD c INT") == (AddColumn(Column("c", "int"), None, "id"),)
 
 
 def test_columns_are_found_whatever_their_case() -> None:

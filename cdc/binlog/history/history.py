@@ -28,18 +28,20 @@ class History:
     ) -> None:
         self._captured = captured
         self._folds = folds_names
-        self._versions: dict[TableName, TableVersion] = {(each.db, each.table): each for each in versions}
+        self._versions: dict[TableName, TableVersion] = {self._fold(each.db, each.table): each for each in versions}
 
     def version(self, db: str, table: str) -> TableVersion | None:
         """As of now; None, or a version without a schema: not known, or gone."""
-        name = (db.lower(), table.lower()) if self._folds else (db, table)
-        return self._versions.get(name)
+        return self._versions.get(self._fold(db, table))
+
+    def _fold(self, db: str, table: str) -> TableName:
+        return (db.lower(), table.lower()) if self._folds else (db, table)
 
     def observe(self, schema: TableSchema, place: Place) -> TableVersion | None:
         """A table map with full metadata: a new version where it differs from what was known, to be stored like the others."""
         made = observed(self.version(schema.db, schema.table), schema, place)
         if made is not None:
-            self._versions[schema.db, schema.table] = made
+            self._versions[self._fold(schema.db, schema.table)] = made
         return made
 
     def statement(self, sql: str, context: Context) -> Outcome:
