@@ -190,9 +190,7 @@ def test_a_schema_is_announced_once_for_each_version(any_source_db: Database) ->
 
 
 @pytest.mark.parametrize("metadata", ["MINIMAL", "NO_LOG"])
-def test_without_metadata_names_and_types_come_from_the_schema_history(
-    any_source_db: Database, metadata: str
-) -> None:
+def test_without_metadata_names_and_types_come_from_the_schema_history(any_source_db: Database, metadata: str) -> None:
     if metadata == "NO_LOG" and any_source_db.server.kind == "mysql":
         pytest.skip("MySQL has MINIMAL and FULL")
     execute(any_source_db, TABLE)
