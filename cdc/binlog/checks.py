@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cdc.binlog.archive.check import archives
 from cdc.binlog.connection import where
 from cdc.binlog.grants import Grants, read_grants
-from cdc.binlog.port import Finding
+from cdc.binlog.port import Finding, Level
 from cdc.binlog.server import Server
 from cdc.binlog.tables import captured_tables
 from cdc.model.config import SourceConfig
@@ -39,6 +39,21 @@ _DEMANDS = (
 _FURTHER_DEMANDS = (
     Demand("encrypt_binlog", ("OFF", "0"), "encrypted binlogs are not read yet", "SET GLOBAL encrypt_binlog=OFF"),
 )
+# What is handled, but not in every case.
+_ADVICE = (
+    Demand(
+        "binlog_row_metadata",
+        ("FULL",),
+        "names and types come from the schema history, which cannot reach back before a change that it has not seen",
+        "SET GLOBAL binlog_row_metadata=FULL",
+    ),
+    Demand(
+        "binlog_row_image",
+        ("FULL",),
+        "updates carry changed columns only: one that changes a key, or may be a REPLACE, can stop the reader",
+        "SET GLOBAL binlog_row_image=FULL",
+    ),
+)
 _SESSIONS = "; sessions that are open keep the old value until they reconnect"
 
 
@@ -66,7 +81,7 @@ def checks(config: SourceConfig, server: Server) -> Sequence[Finding]:
 
 
 def _settings(config: SourceConfig, server: Server) -> Iterator[Finding]:
-    demands = (*_DEMANDS, *_FURTHER_DEMANDS)
+    demands = (*_DEMANDS, *_FURTHER_DEMANDS, *_ADVICE)
     found = server.variables(*(demand.variable for demand in demands))
     for demand in demands:
         value = found.get(demand.variable)
@@ -75,7 +90,8 @@ def _settings(config: SourceConfig, server: Server) -> Iterator[Finding]:
         if value.upper() in demand.values:
             yield Finding("ok", demand.variable, value or "(empty)")
         else:
-            yield Finding("error", demand.variable, f"{value}: {demand.why}", demand.fix + _SESSIONS)
+            level: Level = "warning" if demand in _ADVICE else "error"
+            yield Finding(level, demand.variable, f"{value}: {demand.why}", demand.fix + _SESSIONS)
 
 
 def _checksum(config: SourceConfig, server: Server) -> Iterator[Finding]:

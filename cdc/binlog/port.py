@@ -105,11 +105,14 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
+Level = Literal["ok", "warning", "error"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of `cdc check`: what was found, and the fix. `ok` findings have no fix."""
 
-    level: Literal["ok", "warning", "error"]
+    level: Level
     subject: str
     text: str
     fix: str = ""

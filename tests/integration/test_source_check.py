@@ -45,10 +45,8 @@ def test_a_fit_source_has_no_fault(any_source_db: Database) -> None:
     ("variable", "bad", "good", "level"),
     [
         ("binlog_format", "'MIXED'", "'ROW'", "error"),
-        ("binlog_row_image", "'NOBLOB'", "'FULL'", "error"),
-        ("binlog_row_metadata", "'MINIMAL'", "'FULL'", "error"),
-        ("binlog_transaction_compression", "ON", "OFF", "error"),
-        ("binlog_row_value_options", "'PARTIAL_JSON'", "''", "error"),
+        ("binlog_row_image", "'NOBLOB'", "'FULL'", "warning"),
+        ("binlog_row_metadata", "'MINIMAL'", "'FULL'", "warning"),
         ("binlog_checksum", "'NONE'", "'CRC32'", "warning"),
         ("binlog_expire_logs_seconds", "3600", "2592000", "warning"),
     ],
@@ -65,9 +63,8 @@ def test_settings_of_mysql(mysql_db: Database, variable: str, bad: str, good: st
     ("variable", "bad", "good", "level"),
     [
         ("binlog_format", "'STATEMENT'", "'ROW'", "error"),
-        ("binlog_row_image", "'MINIMAL'", "'FULL'", "error"),
-        ("binlog_row_metadata", "'NO_LOG'", "'FULL'", "error"),
-        ("log_bin_compress", "ON", "OFF", "error"),
+        ("binlog_row_image", "'MINIMAL'", "'FULL'", "warning"),
+        ("binlog_row_metadata", "'NO_LOG'", "'FULL'", "warning"),
         ("expire_logs_days", "0.5", "0", "warning"),
     ],
 )
