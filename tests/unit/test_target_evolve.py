@@ -263,6 +263,17 @@ def test_names_are_quoted_and_texts_escaped_everywhere() -> None:
         _plan(POSTGRESQL, _found(POSTGRESQL, V), RenameColumn("v", "m" * 64))
 
 
+def test_a_zero_date_as_fill_matters_at_postgresql_only_where_there_are_rows() -> None:
+    for column, fill in ((Column("d", "date"), "0000-00-00"), (Column("d", "datetime", scale=0), "2024-00-10T00:00:00")):
+        plan = _plan(POSTGRESQL, _found(POSTGRESQL, V), AddColumn(column, fill))
+        assert [check.sql for check in plan.checks] == ['SELECT 1 FROM "t" LIMIT 1']
+        assert "DEFAULT" not in "".join(plan.alter)
+        assert fill in plan.checks[0].problem
+    sound = _plan(POSTGRESQL, _found(POSTGRESQL, V), AddColumn(Column("d", "date"), "2000-10-10"))
+    assert sound.checks == ()
+    assert "DEFAULT '2000-10-10'" in "".join(sound.alter)
+
+
 def test_a_fill_that_no_literal_can_say_is_refused() -> None:
     with pytest.raises(TargetRefused, match="0000"):
         _plan(POSTGRESQL, _found(POSTGRESQL), AddColumn(Column("v", "varchar", length=5, **UTF8), "a\0b"))

@@ -7,6 +7,7 @@ Never from the statement's own text. What cannot be repeated exactly is refused 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cdc.model.change import Value
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.model.schema_change import SchemaChange
@@ -63,6 +64,13 @@ def evolve(server: Server, name: TargetName, found: Found, change: SchemaChange)
     if dialect.name == "mysql":
         return plan.mysql()
     return plan.postgresql() if dialect.name == "postgresql" else plan.sqlite()
+
+
+def _no_date_at_postgresql(column: Column, fill: Value) -> bool:
+    """Zero in the year, the month or the day: what NOT NULL date columns without a default are made of."""
+    if column.type not in {"date", "datetime", "timestamp"} or not isinstance(fill, str):
+        return False
+    return "00" in fill[5:10].split("-") or fill.startswith("0000")
 
 
 def filling(server: Server, name: TargetName, names: Sequence[str], change: SchemaChange) -> tuple[str, ...]:
@@ -130,7 +138,7 @@ class _Plan:
         statements += self.rewrites([one for one in changes if one.to is None])
         for place, column in self._made():
             quoted, type_ = self._quoted(place.name), self._text(self._server.type_of(column))
-            if place.fill is None:
+            if place.fill is None or _no_date_at_postgresql(column, place.fill):
                 statements.append(f"{alter} ADD COLUMN {quoted} {type_}")
                 continue
             statements.append(
@@ -241,7 +249,17 @@ class _Plan:
                 found.append(
                     Check(f"SELECT 1 FROM {self._table} LIMIT 1", problem, "copy the table anew (cdc snapshot)")
                 )
+        if self._dialect.name == "postgresql":
+            found += self._dateless()
         return tuple(found)
+
+    def _dateless(self) -> Iterator[Check]:
+        """A fill that is no date here matters only where there are rows that would take it."""
+        for place, column in self._made():
+            if _no_date_at_postgresql(column, place.fill):
+                problem = f"the rows of {shown(str(self._name))} would have {place.fill} in column {shown(place.name)}"
+                hint = "PostgreSQL has no such date: add the column by hand, with a date or NULL for these rows"
+                yield Check(f"SELECT 1 FROM {self._table} LIMIT 1", problem, hint)
 
     def rewrites(self, changes: Sequence[Change]) -> list[str]:
         texts = []
