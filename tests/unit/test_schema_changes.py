@@ -14,6 +14,7 @@ from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange, SetKey, Step
 from cdc.model.table_version import TableVersion
 from cdc.processes.outbound import Outbound, Routing
+from tests.support.events import assert_valid_event
 
 ID, NAME, MAIL = Column("id", "int", nullable=False), Column("name", "varchar", length=40), Column("mail", "text")
 SHOP = TableSchema("shop", "people", (ID, NAME, MAIL), ("id",))
@@ -108,6 +109,30 @@ def test_the_policy_tells_destructive_changes_from_others() -> None:
     assert not hands_on(SchemaPolicy("apply", "ignore"), drop)
 
 
+def test_every_kind_of_change_is_an_event_as_the_schema_describes_it() -> None:
+    out = Outbound(Checkpoint(1, POINT, 5, "print"), Routing("shop", "mysql", 1))
+    out.begin_run()
+    steps = (
+        AddColumn(MAIL, None, ""),
+        DropColumn("x"),
+        RenameColumn("a", "b"),
+        ModifyColumn(NAME, MAIL),
+        SetKey(("id",)),
+    )
+    changes = [
+        altered(*steps),
+        SchemaChange("create", "shop", "people"),
+        SchemaChange("drop", "shop", "people"),
+        SchemaChange("rename", "shop", "people", to=("shop", "persons")),
+    ]
+    for row, change in enumerate(changes):
+        out.alter(600, row, change)
+    messages, _ = out.take()
+    assert len(messages) == 1 + len(changes)
+    for message in messages:
+        assert_valid_event(message.value)
+
+
 def test_a_change_is_a_barrier_on_every_lane_and_counted_there() -> None:
     out = Outbound(Checkpoint(1, POINT, 5, "print"), Routing("shop", "mysql", 3))
     out.begin_run()
@@ -122,6 +147,8 @@ def test_a_change_is_a_barrier_on_every_lane_and_counted_there() -> None:
     assert len({content["home"] for content in contents}) == 1
     assert SchemaChange.from_json(contents[0]["change"]) == altered(AddColumn(NAME))
     assert {state.count for state in checkpoint.lanes.values()} == {1}
+    for message in messages:
+        assert_valid_event(message.value)
     # A reader that begins again behind it does not send it again.
     again = Outbound(replace(checkpoint, token=6), Routing("shop", "mysql", 3))
     again.begin_run()
