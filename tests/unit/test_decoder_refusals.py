@@ -146,6 +146,7 @@ def test_signs_are_one_bit_for_each_number() -> None:
     [
         b"\x04\x02\x01a" + KEY,  # one name for two columns
         NAMES + b"\x08\x01\x05",  # a key column that is not there
+        NAMES + b"\x09\x02\x05\x01" + KEY,  # a prefix of a key column that is not there, and a whole key behind it
         NAMES + b"\x08\x05\x00",  # a field longer than the event
         b"\x04\x04\x01a\x01\xff",  # a name that is not UTF-8
         NAMES + b"\x08\x01\xfb",  # no length-encoded integer

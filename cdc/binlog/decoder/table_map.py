@@ -29,7 +29,9 @@ def read_table_map(body: bytes | memoryview, known: TableSchema | None = None) -
     if optional.names is None and known is not None:
         require_agreement(name, facts, described, known)
     names = [each.name for each in facts]
-    key = known.key if optional.names is None and known is not None else _key(name, optional, names)
+    if any(index >= len(names) for index in (*optional.key, *optional.prefix_key)):
+        raise damaged(f"table map event of {name}: the primary key has a column that the table lacks")
+    key = known.key if optional.names is None and known is not None else _key(optional, names)
     return TableMap(
         table_id=table_id,
         db=db,
@@ -88,7 +90,5 @@ def _column_metadata(cursor: Cursor, codes: bytes, name: str) -> list[bytes]:
     return metadatas
 
 
-def _key(name: str, optional: OptionalMetadata, names: list[str]) -> tuple[str, ...]:
-    if any(index >= len(names) for index in optional.key):
-        raise damaged(f"table map event of {name}: the primary key has a column that the table lacks")
+def _key(optional: OptionalMetadata, names: list[str]) -> tuple[str, ...]:
     return tuple(names[index] for index in optional.key)
