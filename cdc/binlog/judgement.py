@@ -23,8 +23,8 @@ class Case(NamedTuple):
 
 
 def judge(case: Case) -> None:
-    """Raises NotUnderstood where the statement changed captured tables without row events, or may have. Changes of their shape are
-    the schema history's."""
+    """Raises NotUnderstood where the statement changed rows of captured tables without row events, or may have. Changes of shape
+    are the schema history's."""
     match case.effect:
         case Effect.REPLACE_ROWS if case.captured:
             raise NotUnderstood(

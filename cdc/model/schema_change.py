@@ -1,6 +1,7 @@
 """A change of a table at the source, as steps that a target can repeat: what a barrier with the action `schema` carries."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cdc.model.change import Value
@@ -58,6 +59,7 @@ class SchemaChange:
     kind `drop`: `db.table` is gone, with its rows.
     kind `rename`: `db.table` is now `to`, both captured; `schema` has the new name.
     `schema` is None where the shape is not known (no metadata yet, or dropped). `ddl` is the statement's text, for people.
+    `again`: a rewind sends it a second time; what was done then may be there already, but for the rows that came since.
     """
 
     kind: Literal["create", "alter", "drop", "rename"]
@@ -67,10 +69,25 @@ class SchemaChange:
     schema: TableSchema | None = None
     to: tuple[str, str] | None = None
     ddl: str = ""
+    again: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.db}.{self.table}"
+
+    def fills(self) -> Iterator[tuple[Column, Value]]:
+        """New columns, by their names at the end of the statement, and what rows that were there have in them."""
+        for at, step in enumerate(self.steps):
+            if not isinstance(step, AddColumn):
+                continue
+            name: str | None = step.column.name
+            for later in self.steps[at + 1 :]:
+                if isinstance(later, RenameColumn) and later.name == name:
+                    name = later.to
+                elif isinstance(later, DropColumn) and later.name == name:
+                    name = None
+            if name is not None and step.fill is not None:
+                yield replace(step.column, name=name), step.fill
 
     @property
     def destructive(self) -> bool:
@@ -87,6 +104,7 @@ class SchemaChange:
             "schema": None if self.schema is None else self.schema.to_json().decode(),
             "to": self.to,
             "ddl": self.ddl,
+            "again": self.again,
         }
 
     @classmethod
@@ -101,6 +119,7 @@ class SchemaChange:
             None if schema is None else TableSchema.from_json(schema),
             None if raw["to"] is None else tuple(raw["to"]),
             raw["ddl"],
+            raw["again"],
         )
 
 

@@ -125,13 +125,9 @@ class Outbound:
 
     def alter(self, offset: int, row: int, change: SchemaChange) -> None:
         """A barrier on every lane; the table's own first lane is the one where the target's table is changed."""
-        content: dict[str, object] = {
-            "action": "schema",
-            "db": change.db,
-            "table": change.table,
-            "change": change.to_json(),
-        }
-        self._barrier(offset, row, content)
+        again = Sequence(self._base.generation, self._file, offset, row) <= self._base.replay_until
+        content = replace(change, again=again).to_json()
+        self._barrier(offset, row, {"action": "schema", "db": change.db, "table": change.table, "change": content})
 
     def _barrier(self, offset: int, row: int, content: dict[str, object]) -> None:
         seq = Sequence(self._base.generation, self._file, offset, row)

@@ -49,6 +49,7 @@ def _reshaped(name: str, rows: Mapping[Key, Row], change: SchemaChange) -> dict[
     if not rows:
         return {}
     reshaped = reshape(name, names, change.steps, str)
+    fills = {column.name: fill for column, fill in change.fills()}
     made: dict[Key, Row] = {}
     for old_key, row in rows.items():
         new: Row = {}
@@ -57,6 +58,8 @@ def _reshaped(name: str, rows: Mapping[Key, Row], change: SchemaChange) -> dict[
                 new[place.name] = place.fill
             elif place.origin in row:
                 new[place.name] = row[place.origin]
+            if change.again and new.get(place.name) is None:
+                new[place.name] = fills.get(place.name)
         made[tuple(new.get(column) for column in reshaped.key) if reshaped.key else old_key] = new
     if len(made) < len(rows):
         raise TargetRefused(

@@ -10,6 +10,7 @@ from tests.e2e.conftest import position, queue_sections
 from tests.fixtures.servers import Database
 from tests.support.pipeline import Process, cdc, connector, write_connector
 from tests.support.sides import differences, rows
+from tests.support.sinks import statement_at
 from tests.support.sources import execute
 from tests.support.wait import until
 
@@ -129,6 +130,32 @@ def test_a_destructive_change_stops_with_what_to_do_and_goes_on_when_allowed(
     done = cdc("run", str(file), "--drain")
     assert done.returncode == 0, done.stderr
     assert rows(pg_db, "items", ("id",)) == {("1",): {"id": 1, "b": 3}, ("2",): {"id": 2, "b": 4}}
+
+
+def test_a_replay_across_a_new_column_gives_rows_that_come_back_what_it_was_filled_with(
+    mysql_db: Database, pg_db: str, redis_url: str, tmp_path: Path
+) -> None:
+    document = document_of(mysql_db, pg_db, "key", queue={"url": redis_url})
+    start = document["source"]["start"]
+    file = write_connector(tmp_path, document)
+    execute(
+        mysql_db,
+        "CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(20))",
+        "INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+        "ALTER TABLE items ADD COLUMN extra INT DEFAULT 5, RENAME COLUMN name TO title",
+        "ALTER TABLE items RENAME COLUMN title TO name",
+        "UPDATE items SET extra = NULL WHERE id = 2",
+        "INSERT INTO items VALUES (4, 'd', NULL)",
+    )
+    assert cdc("run", str(file), "--drain").returncode == 0
+    expected = rows(mysql_db.url, "items", ("id",))
+    assert rows(pg_db, "items", ("id",)) == expected
+    statement_at(pg_db, "DELETE FROM items WHERE id IN (1, 2, 4)")
+    replayed = cdc("replay", str(file), "--from", start)
+    assert replayed.returncode == 0, replayed.stderr
+    done = cdc("run", str(file), "--drain")
+    assert done.returncode == 0, done.stderr
+    assert rows(pg_db, "items", ("id",)) == expected
 
 
 def test_tail_shows_a_change_as_an_event_from_the_binlog_and_from_the_queue(

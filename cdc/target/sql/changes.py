@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - names are quoted by cdc.target.sql.names, values are literals of cdc.target.sql.literals
 """What the SQL targets do alike to repeat a schema change; an adapter brings the hands that do it."""
 
 from collections.abc import Iterator
@@ -6,11 +7,14 @@ from typing import Protocol
 
 from cdc.model.errors import RowRefused, TargetRefused
 from cdc.model.schema_change import SchemaChange
+from cdc.target.carried import changes_keys, keys_wait
 from cdc.target.sql.dialects import SqlDialect
-from cdc.target.sql.evolve import Evolution, evolve
+from cdc.target.sql.evolve import Evolution, evolve, no_date_at_postgresql
+from cdc.target.sql.literals import literal
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
+from cdc.target.sql.tables import statements
 
 
 class Hands(Protocol):
@@ -25,28 +29,49 @@ class Hands(Protocol):
     def is_so(self, sql: str) -> bool:
         """Whether a query gives a row."""
 
-    def drop_letters(self, change: SchemaChange) -> None: ...
-
-    def move_letters(self, change: SchemaChange) -> None: ...
+    def letters(self, statement: str, change: SchemaChange) -> bool:
+        """One of Statements' *_table_letters, in the lane's transaction; whether it gave a row."""
 
 
 def repeat(planner: Planner, hands: Hands, change: SchemaChange) -> None:
-    """LaneWriter.change_schema, for errors within `refusing`; the plans are forgotten, whatever comes of it."""
+    """LaneWriter.change_schema, for errors within `refusing`; the plans are forgotten, whatever comes of it.
+
+    The dead letters come before the table: where DDL commits by itself, a settlement would find the table changed, and them not.
+    """
+    sql = statements(planner.server.dialect)
     name = planner.name(change.db, change.table)
     try:
         if change.kind == "create":
             _create(planner, change)
         elif change.kind == "drop":
+            hands.letters(sql.drop_table_letters, change)
             hands.do(f"DROP TABLE IF EXISTS {quote_table(planner.server.dialect, name)}")
-            hands.drop_letters(change)
         elif change.kind == "rename" and change.to is not None:
+            hands.letters(sql.move_table_letters, change)
             _rename(planner, hands, name, change)
         elif change.kind == "alter":
+            if changes_keys(change) and hands.letters(sql.has_table_letters, change):
+                raise keys_wait(change)
+            hands.letters(sql.alter_table_letters, change)
             found = planner.found(name)
             if found is not None:
                 hands.alter(name, found, change)
+                for statement in refills(planner.server.dialect, name, change):
+                    hands.do(statement)
     finally:
         planner.forget()
+
+
+def refills(dialect: SqlDialect, name: TargetName, change: SchemaChange) -> Iterator[str]:
+    """A rewind has brought rows that the target lacked, as they were before their table got a column that it has by now. What
+    they have in it comes from this change; where a later one made it NULL, that comes again too."""
+    if not change.again:
+        return
+    table = quote_table(dialect, name)
+    for column, fill in change.fills():
+        if dialect.name != "postgresql" or not no_date_at_postgresql(column, fill):
+            quoted = quote(dialect, column.name)
+            yield f"UPDATE {table} SET {quoted} = {literal(dialect, column, fill)} WHERE {quoted} IS NULL"
 
 
 def planned(planner: Planner, hands: Hands, name: TargetName, found: Found, change: SchemaChange) -> Evolution:
@@ -87,7 +112,6 @@ def _rename(planner: Planner, hands: Hands, name: TargetName, change: SchemaChan
             )
         for statement in renaming(planner.server.dialect, name, new):
             hands.do(statement)
-    hands.move_letters(change)
 
 
 def renaming(dialect: SqlDialect, old: TargetName, new: TargetName) -> list[str]:

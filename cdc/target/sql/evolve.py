@@ -66,7 +66,7 @@ def evolve(server: Server, name: TargetName, found: Found, change: SchemaChange)
     return plan.postgresql() if dialect.name == "postgresql" else plan.sqlite()
 
 
-def _no_date_at_postgresql(column: Column, fill: Value) -> bool:
+def no_date_at_postgresql(column: Column, fill: Value) -> bool:
     """Zero in the year, the month or the day: what NOT NULL date columns without a default are made of."""
     if column.type not in {"date", "datetime", "timestamp"} or not isinstance(fill, str):
         return False
@@ -138,7 +138,7 @@ class _Plan:
         statements += self.rewrites([one for one in changes if one.to is None])
         for place, column in self._made():
             quoted, type_ = self._quoted(place.name), self._text(self._server.type_of(column))
-            if place.fill is None or _no_date_at_postgresql(column, place.fill):
+            if place.fill is None or no_date_at_postgresql(column, place.fill):
                 statements.append(f"{alter} ADD COLUMN {quoted} {type_}")
                 continue
             statements.append(
@@ -256,7 +256,7 @@ class _Plan:
     def _dateless(self) -> Iterator[Check]:
         """A fill that is no date here matters only where there are rows that would take it."""
         for place, column in self._made():
-            if _no_date_at_postgresql(column, place.fill):
+            if no_date_at_postgresql(column, place.fill):
                 problem = f"the rows of {shown(str(self._name))} would have {place.fill} in column {shown(place.name)}"
                 hint = "PostgreSQL has no such date: add the column by hand, with a date or NULL for these rows"
                 yield Check(f"SELECT 1 FROM {self._table} LIMIT 1", problem, hint)
