@@ -21,13 +21,17 @@ def compact(
     """The net change of each key, one TableBatch for each table in the order of their first change.
 
     All changes of one table must be of one schema version (see `runs`). With `upsert`, and for changes that a rewind sends
-    again, an update of a row that may be missing counts as an insert of the whole row.
+    again, an update counts as an insert of the whole row, which may be missing. One that lacks columns stays an update: what it
+    lacks can only be kept by a row that is there.
     """
-    tables: dict[str, dict[Key, _Net]] = {}
+    tables: dict[str, tuple[TableSchema, dict[Key, _Net]]] = {}
     for change in changes:
-        nets = tables.setdefault(change.schema, {})
-        nets[change.key] = _merge(nets.get(change.key), change, upsert or change.replay)
-    return [_batch(schema_of(fingerprint), nets) for fingerprint, nets in tables.items()]
+        if change.schema not in tables:
+            tables[change.schema] = (schema_of(change.schema), {})
+        schema, nets = tables[change.schema]
+        # A row has no other columns than its schema's, so their number tells whether it is whole.
+        nets[change.key] = _merge(nets.get(change.key), change, upsert or change.replay, len(schema.columns))
+    return [_batch(schema, nets) for schema, nets in tables.values()]
 
 
 def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
@@ -44,7 +48,8 @@ def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
         yield run
 
 
-def _merge(net: _Net | None, change: Change, upsert: bool) -> _Net:
+def _merge(net: _Net | None, change: Change, upsert: bool, columns: int) -> _Net:
+    """`columns`: how many a whole row has."""
     if change.op == "d":
         return _DELETED
     row = change.after
@@ -53,7 +58,7 @@ def _merge(net: _Net | None, change: Change, upsert: bool) -> _Net:
             f"a change '{change.op}' of {change.db}.{change.table} at {change.seq} has no row",
             hint="find out who else writes to this queue; `cdc replay` sends the true events again",
         )
-    if change.op != "u" or upsert:
+    if change.op != "u" or (upsert and len(row) >= columns):
         return ("insert", row)
     if net is None or net is _DELETED:
         return ("update", row)

@@ -39,7 +39,7 @@ def key_of(plan: TablePlan, row: Row) -> Key:
 def missing_row(plan: TablePlan, key: Key) -> RowRefused:
     return RowRefused(
         f"table {shown(str(plan.name))} has no row with the key {shown_key(plan, key)} to update",
-        hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes an update for an insert",
+        hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes whole rows as inserts",
     )
 
 

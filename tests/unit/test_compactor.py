@@ -100,6 +100,27 @@ def test_a_replayed_update_brings_the_whole_row() -> None:
     assert (len(batch.inserts), batch.updates) == (1, [])
 
 
+@given(histories())
+def test_with_upserts_too_the_net_change_leaves_what_the_single_changes_leave(
+    history: tuple[Rows, list[Change]],
+) -> None:
+    rows, changes = history
+    assert in_bulk(rows, changes, upsert=True) == one_by_one(rows, changes)
+
+
+def test_an_update_that_lacks_columns_is_no_insert_even_where_whole_ones_are() -> None:
+    """Absent is not NULL: it can only be applied to a row that is there."""
+    for replay in (True, False):
+        (batch,) = compact([change("u", "a", 1, {"id": 1, "v": 2}, replay=replay)], SCHEMAS.__getitem__, upsert=True)
+        assert (batch.inserts, batch.updates) == ([], [{"id": 1, "v": 2}])
+
+
+def test_updates_that_lack_columns_make_a_whole_row_with_the_insert_before_them() -> None:
+    changes = [change("c", "a", 1, {"id": 1, "v": 2, "w": 3}), change("u", "a", 1, {"id": 1, "w": 4})]
+    (batch,) = compact(changes, SCHEMAS.__getitem__, upsert=True)
+    assert (batch.inserts, batch.updates) == ([{"id": 1, "v": 2, "w": 4}], [])
+
+
 def test_another_schema_version_of_a_table_begins_a_run_of_its_own() -> None:
     changes = [
         change("c", "a", 1, {"id": 1}),
