@@ -66,11 +66,12 @@ class Capture:
     def _projection(self, schema: TableSchema, version: TableVersion | None) -> Projection:
         config = self._config
         defaults = None if version is None else version.defaults
-        return Projection(schema, config.exclude_columns, config.mask_columns, self._salt, defaults)
+        virtual = _virtual(schema, version)
+        return Projection(schema, config.exclude_columns, config.mask_columns, self._salt, defaults, virtual)
 
     def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
         rows = self._decoder.rows(kind, body, table.map)
-        return table.projection.drafts(rows, may_replace=kind == MARIADB_UPDATE_ROWS_EVENT)
+        return table.projection.drafts(rows, mariadb_update=kind == MARIADB_UPDATE_ROWS_EVENT)
 
     def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
         """The table's schema where this stream has not shown it before."""
@@ -83,3 +84,11 @@ class Capture:
         """Whether tables of the database may be captured, whatever their names."""
         included = (pattern.partition(".")[0] for pattern in self._config.tables if not pattern.startswith("!"))
         return matches(included, db)
+
+
+def _virtual(schema: TableSchema, version: TableVersion | None) -> tuple[str, ...] | None:
+    """None: it cannot be told, as of columns that the version does not know."""
+    if version is None or version.schema is None or version.virtual is None:
+        return None
+    known = {column.name for column in version.schema.columns}
+    return version.virtual if known.issuperset(column.name for column in schema.columns) else None

@@ -96,11 +96,17 @@ def baseline(server: Server, captures: Callable[[str, str], bool], place: Place)
         own = [_without_virtual(index, rows) for index in _in_order_of_creation(server, name, indexes.get(name, []))]
         own = keys.in_server_order(own, columns)
         schema = TableSchema(*name, tuple(columns.values()), keys.key(own, columns))
-        defaults = dict(_defaults(rows, columns, flavor))
         collation = rows[0].table_collation
-        made = {**defaults, **keys.stored(own)}
         found.append(
-            TableVersion(*place, *name, schema, made, None if collation is None else collation_name(collation))
+            TableVersion(
+                *place,
+                *name,
+                schema,
+                dict(_defaults(rows, columns, flavor)),
+                None if collation is None else collation_name(collation),
+                virtual=tuple(sorted(row.name for row in rows if _is_virtual(row))),
+                indexes=keys.stored(own),
+            )
         )
     return found
 
@@ -136,9 +142,14 @@ def _in_order_of_creation(server: Server, name: TableName, indexes: Sequence[Ind
     return sorted(indexes, key=lambda index: order.index(index.name))
 
 
+def _is_virtual(row: _Described) -> bool:
+    """EXTRA is `VIRTUAL GENERATED`, with `, INVISIBLE` behind it at MariaDB."""
+    return "VIRTUAL GENERATED" in row.extra.upper()
+
+
 def _without_virtual(index: Index, rows: Iterable[_Described]) -> Index:
     """A unique key of a virtual column never stands in for the primary key: it counts as one of a prefix."""
-    virtual = {row.name for row in rows if row.extra.upper().startswith("VIRTUAL")}
+    virtual = {row.name for row in rows if _is_virtual(row)}
     if index.kind != "unique" or virtual.isdisjoint(part.column for part in index.parts):
         return index
     return index._replace(parts=tuple(Part(part.column, whole=False) for part in index.parts))

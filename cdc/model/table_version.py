@@ -17,7 +17,9 @@ class TableVersion:
     `schema`: its shape; None: it is gone, or what it is cannot be known from here on. `defaults`: by column, what a row takes
     that does not name it, as a change event shows it; a column that is not in it has no default that could be known.
     `collation`: the table's default, of text columns to come. `origin`, `steps`: a table that was made like another one (an
-    online schema change's ghost), and what was done to it since; () and None for all others.
+    online schema change's ghost), and what was done to it since; () and None for all others. `virtual`: the names of its VIRTUAL
+    generated columns, sorted; None: not known (table maps do not tell). `indexes`: by name, in the server's order, the kind
+    (primary, unique, plain) and then the columns, with a `(` before those that count by a prefix alone; None: never told.
     """
 
     source_id: str
@@ -30,6 +32,8 @@ class TableVersion:
     collation: str | None = None
     origin: tuple[str, str] | None = None
     steps: tuple[Step, ...] = ()
+    virtual: tuple[str, ...] | None = None
+    indexes: dict[str, tuple[str, ...]] | None = None
 
     @property
     def name(self) -> str:
@@ -39,18 +43,30 @@ class TableVersion:
     def to_json(self) -> bytes:
         raw = {
             name: getattr(self, name)
-            for name in ("source_id", "file", "offset", "db", "table", "defaults", "collation")
+            for name in (
+                "source_id",
+                "file",
+                "offset",
+                "db",
+                "table",
+                "defaults",
+                "collation",
+                "origin",
+                "virtual",
+                "indexes",
+            )
         }
         raw["schema"] = None if self.schema is None else self.schema.to_json().decode()
-        raw["origin"] = self.origin
         raw["steps"] = [step_to_json(step) for step in self.steps]
         return orjson.dumps(raw)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "TableVersion":
         raw: dict[str, Any] = orjson.loads(text)
-        schema, origin = raw["schema"], raw["origin"]
+        schema, origin, virtual, indexes = raw["schema"], raw["origin"], raw.get("virtual"), raw.get("indexes")
         raw["schema"] = None if schema is None else TableSchema.from_json(schema)
         raw["origin"] = None if origin is None else tuple(origin)
         raw["steps"] = tuple(step_from_json(step) for step in raw["steps"])
+        raw["virtual"] = None if virtual is None else tuple(virtual)
+        raw["indexes"] = None if indexes is None else {name: tuple(parts) for name, parts in indexes.items()}
         return cls(**raw)

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues
+from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues, Values
 from cdc.binlog.decoder.projection import Projection
 from cdc.model.change import Value
 from cdc.model.errors import NotUnderstood, TableRefused
@@ -108,12 +108,16 @@ KEY_OF_ANN = PartialValues((_, 1, "eu", _))
 def _project_partial(
     *rows: DecodedRow,
     defaults: dict[str, Value] | None = None,
-    unlogged: tuple[str, ...] = (),
+    unlogged: tuple[str, ...] | None = (),
+    mariadb_update: bool = False,
     **patterns: tuple[str, ...],
 ) -> list[tuple[object, ...]]:
     exclude, mask = patterns.get("exclude", ()), patterns.get("mask", ())
     projection = Projection(USERS, exclude, mask, b"salt", defaults, unlogged)
-    return [(draft.op, draft.key, draft.before, draft.after) for draft in projection.drafts(rows)]
+    return [
+        (draft.op, draft.key, draft.before, draft.after)
+        for draft in projection.drafts(rows, mariadb_update=mariadb_update)
+    ]
 
 
 def test_absent_is_neither_null_nor_in_the_row() -> None:
@@ -166,15 +170,17 @@ def test_a_default_is_masked_like_a_value() -> None:
 
 def test_what_may_be_a_replace_without_its_defaults_stops() -> None:
     """MariaDB's; an UPDATE has the key in its after image only where it sets it."""
-    projection = Projection(USERS, (), (), b"")
+    projection = Projection(USERS, (), (), b"", unlogged=())
     replaced: DecodedRow = ("u", KEY_OF_ANN, PartialValues(("Anna", 1, "eu", _)))
     with pytest.raises(
         NotUnderstood, match=r"replaced with columns back at their defaults \(missing: salary\).*image=FULL"
     ):
-        projection.drafts([replaced], may_replace=True)
+        projection.drafts([replaced], mariadb_update=True)
     assert len(projection.drafts([replaced])) == 1
-    assert len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", _, _, _)))], may_replace=True)) == 1
-    assert len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", 1, "eu", "1.00")))], may_replace=True)) == 1
+    assert len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", _, _, _)))], mariadb_update=True)) == 1
+    assert (
+        len(projection.drafts([("u", KEY_OF_ANN, PartialValues(("Anna", 1, "eu", "1.00")))], mariadb_update=True)) == 1
+    )
 
 
 def test_an_image_without_the_key_stops() -> None:
@@ -182,8 +188,22 @@ def test_an_image_without_the_key_stops() -> None:
         _project_partial(("d", PartialValues(("Ann", 1, _, _)), None))
 
 
-def test_a_generated_column_that_may_have_changed_unseen_stops() -> None:
+@pytest.mark.parametrize("before", [KEY_OF_ANN, ANN], ids=["minimal", "full_nodup"])
+def test_a_virtual_column_that_may_have_changed_unseen_at_mariadb_stops(before: Values) -> None:
+    """A before image that has it says nothing of what it is now."""
+    update: DecodedRow = ("u", before, PartialValues(("Anna", _, _, _)))
+    with pytest.raises(NotUnderstood, match=r"virtual.*does not hold \(missing: salary\).*image=FULL.*exclude_columns"):
+        _project_partial(update, unlogged=("salary",), mariadb_update=True)
+    assert _project_partial(update, unlogged=("salary",), mariadb_update=True, exclude=("*.salary",))
+    assert _project_partial(update, unlogged=("salary",)), "MySQL logs them"
+    told: DecodedRow = ("u", before, PartialValues((_, _, _, "1.00")))
+    assert _project_partial(told, unlogged=("salary",), mariadb_update=True)
+
+
+def test_where_virtual_columns_are_not_known_an_update_of_mariadb_that_lacks_columns_stops() -> None:
     update: DecodedRow = ("u", KEY_OF_ANN, PartialValues(("Anna", _, _, _)))
-    with pytest.raises(NotUnderstood, match=r"generated columns that the binlog does not hold \(missing: salary\)"):
-        _project_partial(update, unlogged=("salary",))
-    assert _project_partial(update, unlogged=("salary",), exclude=("*.salary",))
+    with pytest.raises(NotUnderstood, match=r"which columns are virtual.*is not known \(missing: salary\).*image=FULL"):
+        _project_partial(update, unlogged=None, mariadb_update=True)
+    assert _project_partial(update, unlogged=None), "MySQL logs them"
+    whole: DecodedRow = ("u", KEY_OF_ANN, PartialValues(("Anna", _, _, "1.00")))
+    assert _project_partial(whole, unlogged=None, mariadb_update=True), "a key has no virtual column"

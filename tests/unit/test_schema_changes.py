@@ -50,7 +50,9 @@ def test_a_version_comes_back_from_its_json() -> None:
     whole = TableVersion(
         "s", 1, 157, "shop", "people", SHOP, {"name": "x"}, "utf8mb4_bin", ("shop", "t"), (DropColumn("a"),)
     )
-    for version in (whole, TableVersion("s", 1, 157, "shop", "people", None)):
+    told = replace(whole, virtual=("name",), indexes={"PRIMARY": ("primary", "id"), "n": ("unique", "(name", "id")})
+    plain = replace(whole, virtual=(), indexes={})
+    for version in (whole, told, plain, TableVersion("s", 1, 157, "shop", "people", None)):
         assert TableVersion.from_json(version.to_json()) == version
 
 

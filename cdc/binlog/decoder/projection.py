@@ -43,8 +43,8 @@ class Projection:
 
     `exclude` and `mask` are patterns for `db.table.column` (`*`, `?`). `defaults`: by column, what an inserted row has in it
     whose image lacks the column, as a change event shows it; a column that is not in it has none that could be known.
-    `unlogged`: columns that an image may lack though they changed (MariaDB's virtual generated ones). Raises TableRefused for a
-    table without primary key, and for an excluded key column. `schema` is what is published downstream.
+    `unlogged`: columns that an image of MariaDB may lack though they changed (virtual generated ones); None: not known which.
+    Raises TableRefused for a table without primary key, and for an excluded key column. `schema` is what is published downstream.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Projection:
         mask: Iterable[str],
         salt: bytes,
         defaults: Mapping[str, Value] | None = None,
-        unlogged: Iterable[str] = (),
+        unlogged: Iterable[str] | None = None,
     ) -> None:
         _require_key(schema)
         exclude, mask = tuple(exclude), tuple(mask)
@@ -71,19 +71,23 @@ class Projection:
         self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
         self._hash = hasher(salt)
         self._defaults = dict(defaults or {})
-        self._unlogged = tuple(name for name in unlogged if name in names)
+        self._unlogged_known = unlogged is not None
+        # No key has a virtual column.
+        unlogged = [name for name in names if name not in schema.key] if unlogged is None else [*unlogged]
+        self._unlogged = tuple((name, n) for name, n in zip(names, kept, strict=True) if name in unlogged)
         changes_nothing = len(kept) == len(schema.columns) and not masked
         self._row = self._whole if changes_nothing else self._projected
 
-    def drafts(self, rows: Sequence[DecodedRow], *, may_replace: bool = False) -> list[Draft]:
+    def drafts(self, rows: Sequence[DecodedRow], *, mariadb_update: bool = False) -> list[Draft]:
         """One draft for each row of one rows event, in order; an update that changes the key makes two, `d` of the old, `c` of
         the new. A column that the images do not tell is in neither `before` nor `after`.
 
-        `may_replace`: the event may be of a REPLACE that MariaDB logged as an update, without the columns that it put back to
-        their defaults. Raises NotUnderstood, naming table and columns, where a row must be told whole and its image lacks
-        columns: a create without a known default for them, an update that changes the key, or what may be a REPLACE."""
+        `mariadb_update`: MariaDB logged them as an update. It may be a REPLACE, without the columns that it put back to their
+        defaults; and its images lack virtual generated columns that changed with others. Raises NotUnderstood, naming table and
+        columns, where a row must be told whole and its image lacks columns: a create without a known default for them, an
+        update that changes the key, what may be a REPLACE, or may have changed in a virtual column."""
         if rows and (type(rows[0][1]) is PartialValues or type(rows[0][2]) is PartialValues):
-            return [draft for row in rows for draft in self._drafts_of_partial(row, may_replace)]
+            return [draft for row in rows for draft in self._drafts_of_partial(row, mariadb_update)]
         drafts: list[Draft] = []
         add = drafts.append
         db, table, schema, key_of = self.schema.db, self.schema.table, self._fingerprint, self._key_of
@@ -98,7 +102,7 @@ class Projection:
                 add(Draft(op, db, table, schema, key, before, after))
         return drafts
 
-    def _drafts_of_partial(self, row: DecodedRow, may_replace: bool) -> Iterator[Draft]:
+    def _drafts_of_partial(self, row: DecodedRow, mariadb_update: bool) -> Iterator[Draft]:
         """An update's after image lacks what it did not change: that is as the before image has it, or not told. Of a REPLACE
         it has the key, which a minimal image of an UPDATE has only where the statement sets it."""
         op, old, new = row
@@ -112,11 +116,12 @@ class Projection:
             yield Draft(op, db, table, schema, self._key_of(after), None, after)
         else:
             after = self._told(tuple([had if has is ABSENT else has for had, has in zip(old, new, strict=True)]))
-            self._require(
-                self._unlogged, after, "a row may have changed in generated columns that the binlog does not hold"
-            )
-            if may_replace and self._has_key(new):
-                self._require(self._names, after, "a row was updated, or replaced with columns back at their defaults")
+            if mariadb_update:
+                self._require_virtual(new)
+                if self._has_key(new):
+                    self._require(
+                        self._names, after, "a row was updated, or replaced with columns back at their defaults"
+                    )
             key, new_key = self._told_key(before), self._told_key(after)
             if key == new_key:
                 yield Draft(op, db, table, schema, key, before, after)
@@ -149,17 +154,29 @@ class Projection:
         self._require(self.schema.key, row, "a row's image lacks columns of its key")
         return self._key_of(row)
 
+    def _require_virtual(self, new: Values) -> None:
+        """In the after image itself: that a before image has such a column (FULL_NODUP) says nothing of what it is now."""
+        missing = [name for name, index in self._unlogged if new[index] is ABSENT]
+        if missing and self._unlogged_known:
+            raise self._not_told(
+                "a row may have changed in virtual generated columns that the binlog does not hold", missing, _EXCLUDE
+            )
+        if missing:
+            raise self._not_told(
+                "which columns are virtual generated ones, which may have changed unseen, is not known", missing
+            )
+
     def _require(self, names: Sequence[str], row: Row, what: str) -> None:
         missing = [name for name in names if name not in row]
         if missing:
             raise self._not_told(what, missing)
 
-    def _not_told(self, what: str, missing: Sequence[str]) -> NotUnderstood:
+    def _not_told(self, what: str, missing: Sequence[str], else_do: str = "") -> NotUnderstood:
         return NotUnderstood(
             f"table {self.schema.name}: {what} (missing: {', '.join(missing)}), as it was written with "
             "binlog_row_image MINIMAL or NOBLOB",
             hint="SET GLOBAL binlog_row_image=FULL at the source, let its sessions reconnect, start reading behind that, and "
-            "take the table over anew",
+            f"take the table over anew{else_do}",
         )
 
     def _whole(self, values: Values) -> Row:
@@ -174,6 +191,9 @@ class Projection:
     def _key_of(self, row: Row | None) -> Row:
         assert row is not None  # noqa: S101 - every operation has one image at least
         return {name: row[name] for name in self.schema.key}
+
+
+_EXCLUDE = "; or leave the columns out (`exclude_columns`)"
 
 
 def _require_key(schema: TableSchema) -> None:

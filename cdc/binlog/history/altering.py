@@ -69,7 +69,7 @@ def _has_no_effect(one: Clause, shape: Shape) -> bool:
 
 def _new_slot(definition: Definition, shape: Shape, context: Context) -> Slot:
     column = column_of(definition, shape.collation, context)
-    return Slot(column, default_of(definition, column, context), None, definition)
+    return Slot(column, default_of(definition, column, context), None, definition, definition.virtual)
 
 
 def _set_charset(shape: Shape, one: Charset, context: Context) -> None:
@@ -101,7 +101,8 @@ def _change_in_place(shape: Shape, given: Sequence[Clause], context: Context) ->
             slot = found[id(one)]
             new = _new_slot(one.definition, shape, context)
             names[slot.name] = new.name
-            slot.column, slot.default, slot.definition = new.column, new.default, new.definition
+            slot.column, slot.default = new.column, new.default
+            slot.definition, slot.virtual = new.definition, new.virtual
             if one.after is not None:
                 later.append((slot, one.after))
     for slot, _ in later:

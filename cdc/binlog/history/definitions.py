@@ -114,7 +114,8 @@ def _of_value(made: Definition, reader: Reader) -> bool:
     elif reader.skip("GENERATED", "ALWAYS", "AS") or reader.skip("AS"):
         made.default, made.virtual = Default(Source.GENERATED), True
         if reader.skip("ROW"):
-            made.nullable = False
+            # Of a system versioned table: stored.
+            made.nullable, made.virtual = False, False
             reader.skip_any("START", "END")
         else:
             reader.group()

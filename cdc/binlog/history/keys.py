@@ -9,13 +9,8 @@ NULL", https://dev.mysql.com/doc/refman/8.4/en/innodb-index-types.html).
 from collections.abc import Mapping, Sequence
 
 from cdc.binlog.history.indexes import Index, Part
-from cdc.model.change import Value
 from cdc.model.schema import Column
 from cdc.model.table_version import TableVersion
-
-INDEXES = ""
-"""The name in `TableVersion.defaults` under which the indexes are: no column has an empty name. {index: [kind, parts…]}; a part
-is a column's name, with a `(` before it where only a prefix counts."""
 
 PRIMARY = "PRIMARY"
 
@@ -42,27 +37,22 @@ def key(indexes: Sequence[Index], columns: Mapping[str, Column]) -> tuple[str, .
     return ()
 
 
-def stored(indexes: Sequence[Index]) -> dict[str, Value]:
+def stored(indexes: Sequence[Index]) -> dict[str, tuple[str, ...]]:
+    """As `TableVersion.indexes` has them."""
     return {
-        INDEXES: {
-            index.name: [index.kind, *(part.column if part.whole else f"({part.column}" for part in index.parts)]
-            for index in indexes
-        }
+        index.name: (index.kind, *(part.column if part.whole else f"({part.column}" for part in index.parts))
+        for index in indexes
     }
 
 
 def of_version(version: TableVersion) -> list[Index]:
     """Where they were never told (a table map says the key alone), the key counts as the primary key."""
-    raw = version.defaults.get(INDEXES)
-    if isinstance(raw, dict):
-        return [_index(name, value) for name, value in raw.items()]
+    if version.indexes is not None:
+        return [_index(name, *raw) for name, raw in version.indexes.items()]
     if version.schema is None or not version.schema.key:
         return []
     return [Index(PRIMARY, "primary", tuple(Part(name) for name in version.schema.key))]
 
 
-def _index(name: str, raw: Value) -> Index:
-    if not isinstance(raw, list):
-        raise TypeError("an index is a list")
-    kind, *parts = map(str, raw)
+def _index(name: str, kind: str, *parts: str) -> Index:
     return Index(name, kind, tuple(Part(part.removeprefix("("), not part.startswith("(")) for part in parts))

@@ -1,5 +1,7 @@
 """A table map's own description against what is known of the table."""
 
+from collections.abc import Mapping
+
 from cdc.binlog.history import keys
 from cdc.binlog.history.context import Place
 from cdc.model.schema import Column, TableSchema
@@ -33,9 +35,25 @@ def observed(known: TableVersion | None, seen: TableSchema, place: Place) -> Tab
         return None
     defaults = {name: value for name, value in known.defaults.items() if old.get(name) in columns}
     by_name = {column.name: column for column in columns}
-    if keys.key(keys.of_version(known), by_name) == seen.key and keys.INDEXES in known.defaults:
-        defaults[keys.INDEXES] = known.defaults[keys.INDEXES]
-    return TableVersion(*place, seen.db, seen.table, schema, defaults, known.collation)
+    fits = keys.key(keys.of_version(known), by_name) == seen.key
+    return TableVersion(
+        *place,
+        seen.db,
+        seen.table,
+        schema,
+        defaults,
+        known.collation,
+        virtual=_still_virtual(known, by_name),
+        indexes=known.indexes if fits else None,
+    )
+
+
+def _still_virtual(known: TableVersion, columns: Mapping[str, Column]) -> tuple[str, ...] | None:
+    """A column that was not known may be one."""
+    told = set() if known.schema is None else {column.name for column in known.schema.columns}
+    if known.virtual is None or not told.issuperset(columns):
+        return None
+    return tuple(name for name in known.virtual if name in columns)
 
 
 def _merged(seen: Column, known: Column | None) -> Column:

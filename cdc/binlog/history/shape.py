@@ -16,12 +16,14 @@ from cdc.model.table_version import TableVersion
 
 @dataclass(slots=True)
 class Slot:
-    """`was`: the name that the column had before the statement; None: it is new. `definition`: where the statement has one."""
+    """`was`: the name that the column had before the statement; None: it is new. `definition`: where the statement has one.
+    `virtual`: a VIRTUAL generated column; None: not known."""
 
     column: Column
     default: Value | NoDefault = NO_DEFAULT
     was: str | None = None
     definition: Definition | None = None
+    virtual: bool | None = None
 
     @property
     def name(self) -> str:
@@ -43,7 +45,16 @@ class Shape:
     @classmethod
     def of(cls, version: TableVersion) -> "Shape":
         columns = () if version.schema is None else version.schema.columns
-        slots = [Slot(each, version.defaults.get(each.name, NO_DEFAULT), each.name) for each in columns]
+        virtual = version.virtual
+        slots = [
+            Slot(
+                each,
+                version.defaults.get(each.name, NO_DEFAULT),
+                each.name,
+                virtual=None if virtual is None else each.name in virtual,
+            )
+            for each in columns
+        ]
         return cls(slots, keys.of_version(version), version.collation)
 
     def copy(self) -> "Shape":
@@ -85,11 +96,18 @@ class Shape:
             *place,
             *name,
             schema=self.schema(name),
-            defaults={**defaults, **keys.stored(self.indexes)},
+            defaults=defaults,
             collation=self.collation,
             origin=origin,
             steps=tuple(steps),
+            virtual=self._virtual(),
+            indexes=keys.stored(self.indexes),
         )
+
+    def _virtual(self) -> tuple[str, ...] | None:
+        if any(slot.virtual is None for slot in self.slots):
+            return None
+        return tuple(sorted(slot.name for slot in self.slots if slot.virtual))
 
     def add_index(self, index: Index) -> None:
         """Names it as the server does where it has no name, and writes its columns as the table has them."""
@@ -107,8 +125,7 @@ class Shape:
         if not part.column:
             return part
         slot = self.slot(part.column)
-        virtual = slot.definition is not None and slot.definition.virtual
-        return Part(slot.name, kind == "plain" or (part.whole and not virtual))
+        return Part(slot.name, kind == "plain" or (part.whole and not slot.virtual))
 
     def index(self, name: str) -> Index | None:
         folded = name.lower()

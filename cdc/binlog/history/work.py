@@ -95,7 +95,10 @@ class Work:
 
 
 def _content(version: TableVersion) -> tuple[object, ...]:
-    return version.schema, version.defaults, version.collation, version.origin, version.steps
+    """Indexes in their order, which decides between unique keys."""
+    indexes = None if version.indexes is None else [*version.indexes.items()]
+    lineage = version.origin, version.steps
+    return version.schema, version.defaults, version.collation, *lineage, version.virtual, indexes
 
 
 def not_understood(name: TableName, what: str, hint: str = "") -> NotUnderstood:
