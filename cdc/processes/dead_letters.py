@@ -8,10 +8,13 @@ the row's present state.
 After a change of the number of lanes a row may have letters in two. Lane after lane would be wrong: given up, the older ones
 take along the insert, or the columns, on which the newer ones build; applied on their own, they may be refused although
 the net change is not.
+
+A letter that its table's changes have overtaken is first brought to the shape that the table has now (cdc.target.carried); what
+cannot be brought there exactly stays where it is, with the reason.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import orjson
@@ -22,6 +25,7 @@ from cdc.model.errors import PoisonMessage, RowRefused, TableRefused
 from cdc.model.schema import TableSchema
 from cdc.processes.compactor import compact, runs
 from cdc.queue.port import Queue
+from cdc.target.carried import carried
 from cdc.target.port import StoredLetter, Target
 
 PAGE_LETTERS = 2000
@@ -90,7 +94,7 @@ def retry(target: Target, queue: Queue, letters: Sequence[StoredLetter]) -> Sett
     refuses that, row by row, so that one bad row keeps no other waiting. Raises what target and queue raise but RowRefused."""
     schema_of = _Schemas(queue)
     done = Settled()
-    for together in _together(letters):
+    for together in _together(_carried(letters, schema_of, done)):
         if not _at_once(target, together, schema_of, done):
             _row_by_row(target, together, schema_of, done)
     return done
@@ -98,7 +102,7 @@ def retry(target: Target, queue: Queue, letters: Sequence[StoredLetter]) -> Sett
 
 def _at_once(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> bool:
     """Whether all could be settled in one transaction; if not, nothing has changed."""
-    changes = [_change(letter) for letter in letters]
+    changes = _changes(letters, schema_of)
     if len(list(runs(changes))) > 1:
         return False
     try:
@@ -112,7 +116,7 @@ def _at_once(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schem
 def _row_by_row(target: Target, letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> None:
     for row, of_row in _by_row(letters):
         try:
-            target.settle(of_row, _net_of_row(row, [_change(letter) for letter in of_row], schema_of))
+            target.settle(of_row, _net_of_row(row, _changes(of_row, schema_of), schema_of))
             _count(done, of_row)
         except RowRefused as error:
             done.refused[row] = error.message
@@ -143,8 +147,48 @@ def _change(letter: StoredLetter) -> Change:
     )
 
 
+def _changes(letters: Sequence[StoredLetter], schema_of: "_Schemas") -> list[Change]:
+    """Each under its table's present name and shape. Of two shapes with the same columns the later one counts: a change event's
+    own may differ from what a schema change left in what no value shows, and a row's net change is made of one."""
+    changes = [_present(letter, schema_of) for letter in letters]
+    last: dict[tuple[str, str], str] = {}
+    for place in range(len(changes) - 1, -1, -1):
+        change = changes[place]
+        known = last.setdefault((change.db, change.table), change.schema)
+        if letters[place].changes and known != change.schema and _alike(schema_of(known), schema_of(change.schema)):
+            changes[place] = change._replace(schema=known)
+        else:
+            last[change.db, change.table] = change.schema
+    return changes
+
+
+def _alike(one: TableSchema, other: TableSchema) -> bool:
+    return one.key == other.key and {c.name for c in one.columns} == {c.name for c in other.columns}
+
+
+def _present(letter: StoredLetter, schema_of: "_Schemas") -> Change:
+    """Raises RowRefused or TableRefused where the row cannot be brought to its table's present shape."""
+    change = _change(letter)
+    moved = (letter.db, letter.table) != (change.db, change.table)
+    if not moved and not letter.since:
+        return change
+    schema = replace(schema_of(change.schema), db=letter.db, table=letter.table)
+    after, schema = carried(change.after, schema, letter.changes)
+    return change._replace(db=letter.db, table=letter.table, after=after, schema=schema_of.learn(schema))
+
+
+def _carried(letters: Sequence[StoredLetter], schema_of: "_Schemas", done: Settled) -> list[StoredLetter]:
+    """The letters of rows that can all be brought to their tables' present shape."""
+    for letter in letters:
+        try:
+            _present(letter, schema_of)
+        except (RowRefused, TableRefused) as error:
+            done.refused.setdefault(RowOf.of(letter), f"{error.message}; {error.hint}")
+    return [letter for letter in letters if RowOf.of(letter) not in done.refused]
+
+
 class _Schemas:
-    """Published schemas by fingerprint, each asked for once."""
+    """Schemas by fingerprint: published ones, each asked for once, and those that rows were brought to."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -160,6 +204,10 @@ class _Schemas:
                 )
             self._known[fingerprint] = schema
         return self._known[fingerprint]
+
+    def learn(self, schema: TableSchema) -> str:
+        """Its fingerprint, by which it is found from now on."""
+        return self._known.setdefault(schema.fingerprint(), schema).fingerprint()
 
 
 def _together(letters: Sequence[StoredLetter]) -> list[list[StoredLetter]]:

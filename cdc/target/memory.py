@@ -18,6 +18,7 @@ from cdc.model.config import SinkConfig
 from cdc.model.errors import RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.target.carried import changes_keys, keys_wait, line_of
 from cdc.target.fencing import fenced
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
@@ -100,7 +101,12 @@ class MemoryWriter:
     def change_schema(self, change: SchemaChange) -> None:
         with self._store.changed:
             letters = self._letters_of(change.db, change.table)
-            change_schema(self._store, self._open(), self._config, change, letters)
+            overlay = self._open()
+            if change.kind == "alter" and letters:
+                if changes_keys(change):
+                    raise keys_wait(change)
+                overlay.altered |= dict.fromkeys(letters, line_of(change))
+            change_schema(self._store, overlay, self._config, change, letters)
 
     def _letters_of(self, db: str, table: str) -> set[int]:
         return {
@@ -140,7 +146,8 @@ class MemoryWriter:
         """Target.settle: a transaction of its own, in line with the lanes' holders."""
         with self._store.changed:
             self._wait_for_all(lanes_of(letters))
-            there = {letter.id for letter in letters} & self._store.letters.keys()
+            stored = self._store.letters
+            there = {letter.id for letter in letters if letter.id in stored and stored[letter.id][1] == letter}
             expect_dropped(letters, len(there))
             work = Overlay()
             for batch in batches:

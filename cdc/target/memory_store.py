@@ -63,17 +63,26 @@ def forget(url: str) -> None:
 @dataclass(slots=True)
 class Overlay:
     """A transaction's own changes: rows by table and key, None for a deleted one; `emptied` tables hide what is below,
-    `dropped` ones are gone; `renamed` letters have another table."""
+    `dropped` ones are gone; `renamed` letters have another table, `altered` ones a line more."""
 
     tables: dict[str, dict[Key, Row | None]] = field(default_factory=dict)
     emptied: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
     renamed: dict[int, tuple[str, str]] = field(default_factory=dict)
+    altered: dict[int, bytes] = field(default_factory=dict)
 
     def copy(self) -> "Overlay":
         tables = {name: dict(rows) for name, rows in self.tables.items()}
-        return Overlay(tables, set(self.emptied), set(self.dropped), set(self.settled), dict(self.renamed))
+        return replace(
+            self,
+            tables=tables,
+            emptied=set(self.emptied),
+            dropped=set(self.dropped),
+            settled=set(self.settled),
+            renamed=dict(self.renamed),
+            altered=dict(self.altered),
+        )
 
     def publish(self, place: MemoryStore) -> None:
         """Puts all of it into the store. The caller holds `place.changed`."""
@@ -93,3 +102,6 @@ class Overlay:
         for number, (db, table) in self.renamed.items():
             at, parked = place.letters[number]
             place.letters[number] = (at, replace(parked, db=db, table=table))
+        for number, line in self.altered.items():
+            at, parked = place.letters[number]
+            place.letters[number] = (at, replace(parked, since=parked.since + line))

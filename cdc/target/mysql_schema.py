@@ -27,15 +27,13 @@ from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.mysql_session import Session
 from cdc.target.sql.changes import planned
-from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.evolve import filling
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
 from cdc.target.sql.reshape import reshape
-from cdc.target.sql.tables import statements, table_letters
+from cdc.target.sql.tables import table_letters
 
-SQL = statements(MYSQL)
 _MAKE = """
 CREATE TABLE IF NOT EXISTS _cdc_intents (
   connector VARCHAR(48) NOT NULL, sink VARCHAR(48) NOT NULL, db_name VARCHAR(64) NOT NULL, table_name VARCHAR(64) NOT NULL,
@@ -117,11 +115,8 @@ class SchemaHands:
     def is_so(self, sql: str) -> bool:
         return bool(self._ddl.rows(sql))
 
-    def drop_letters(self, change: SchemaChange) -> None:
-        self._session.run(SQL.drop_table_letters, table_letters(**self._lane.names, change=change))
-
-    def move_letters(self, change: SchemaChange) -> None:
-        self._session.run(SQL.move_table_letters, table_letters(**self._lane.names, change=change))
+    def letters(self, statement: str, change: SchemaChange) -> bool:
+        return bool(self._session.rows(statement, table_letters(**self._lane.names, change=change)))
 
     def alter(self, name: TargetName, found: Found, change: SchemaChange) -> None:
         mine = {**self._lane.names, "db_name": change.db, "table_name": change.table}

@@ -28,7 +28,7 @@ from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
-from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, statements
+from cdc.target.sql.tables import lane_row, letter_at, letter_row, parked_key, progress_of, statements
 
 SQL = statements(MYSQL)
 _TRUNCATE_ROWS = 20_000
@@ -184,7 +184,7 @@ class MySqlWriter:
                 self._in_transaction = True
                 for lane in lanes_of(letters):
                     self._session().rows(SQL.lock_progress, {**self._names, "lane": lane})
-                dropping = [{**self._names, "id": letter.id} for letter in letters]
+                dropping = [letter_at(**self._names, letter=letter) for letter in letters]
                 expect_dropped(letters, sum(self._session().run(SQL.drop_letter, one) for one in dropping))
             if batches:
                 self.apply(batches, tolerant=True)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import orjson
+
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.schema import TableSchema
@@ -20,7 +22,9 @@ class StoredLetter:
     """A dead letter as it lies in the store; `id` is the store's, ascending in the order they were parked.
 
     `key` is the key for people (a JSON array). `parse(key_json, value)` gives the change event back: `value` is the message
-    as it came, `key_json` an object of the key's values in key order, its names being of no account.
+    as it came, `key_json` an object of the key's values in key order, its names being of no account. `db` and `table` are the
+    table's names now; the message has those that it had then. `since`: a line for each alteration of the table since then, a
+    line feed and its JSON, oldest first.
     """
 
     id: int
@@ -33,6 +37,12 @@ class StoredLetter:
     parked_at: str
     key_json: bytes
     value: bytes
+    since: bytes = b""
+
+    @property
+    def changes(self) -> tuple[SchemaChange, ...]:
+        """The alterations of its table since it was parked, oldest first."""
+        return tuple(SchemaChange.from_json(orjson.loads(line)) for line in self.since.split(b"\n")[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,12 @@ class LaneWriter(Protocol):
         Rows that are there get `AddColumn.fill`. A column that a user made in advance is taken where it can hold the values.
         A table that is not there (nothing was captured yet, or `create_tables: false`) is made with its first row.
         Raises TargetRefused with what to do by hand, and changes nothing, where a step cannot be repeated exactly: a conversion
-        that the target would do in another way than MySQL, an unknown old type, a key change that its rows do not allow."""
+        that the target would do in another way than MySQL, an unknown old type, a key change that its rows do not allow, or one
+        of a table that has dead letters, which are found by their keys.
+
+        The table's dead letters go with a table that is dropped and follow one that is renamed; an alteration is added to each
+        (`StoredLetter.since`). That is done before the table changes, so that a `settle` of what they were before is either
+        through, or finds them changed."""
 
     def forget(self) -> None:
         """Tables may have another shape than at the last `apply` (another lane's `change_schema`): look again."""
@@ -135,8 +150,8 @@ class Target(Protocol):
         batches it drops them.
 
         Where a letter is not there any more it changes nothing and raises TargetBusy: somebody else has settled it, the sink
-        may have written newer changes of its row since, and `batches` would put an old image over them. An error leaves all
-        letters where they are."""
+        may have written newer changes of its row since, and `batches` would put an old image over them; so it does where the
+        table of a letter was changed since it was listed. An error leaves all letters where they are."""
 
     def describe(self) -> str:
         """Product and version, for people: `PostgreSQL 15.20`."""

@@ -6,13 +6,11 @@ from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.postgresql_connection import Connection
 from cdc.target.sql.changes import planned
-from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
-from cdc.target.sql.tables import statements, table_letters
+from cdc.target.sql.tables import table_letters
 
-SQL = statements(POSTGRESQL)
 # ALTER TABLE waits for the table's readers, and all that comes behind it waits for it: better to let them by and to try again.
 _MOST_WAIT_SECONDS = 2.0
 
@@ -41,8 +39,6 @@ class SchemaHands:
     def is_so(self, sql: str) -> bool:
         return self._connection.execute(sql.encode()).fetchone() is not None
 
-    def drop_letters(self, change: SchemaChange) -> None:
-        self._connection.execute(SQL.drop_table_letters, table_letters(**self._names, change=change))
-
-    def move_letters(self, change: SchemaChange) -> None:
-        self._connection.execute(SQL.move_table_letters, table_letters(**self._names, change=change))
+    def letters(self, statement: str, change: SchemaChange) -> bool:
+        cursor = self._connection.execute(statement, table_letters(**self._names, change=change))
+        return cursor.description is not None and cursor.fetchone() is not None

@@ -29,7 +29,7 @@ from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
-from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, statements
+from cdc.target.sql.tables import lane_row, letter_at, letter_row, parked_key, progress_of, statements
 
 SQL = statements(POSTGRESQL)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -194,7 +194,7 @@ class PostgresqlWriter:
             raise
 
     def _drop(self, letters: Sequence[StoredLetter]) -> int:
-        rows = [{**self._names, "id": letter.id} for letter in letters]
+        rows = [letter_at(**self._names, letter=letter) for letter in letters]
         with self._connection().cursor() as cursor:
             # As in `park`: executemany is a pipeline, so the last goes alone.
             cursor.executemany(SQL.drop_letter, rows[:-1])

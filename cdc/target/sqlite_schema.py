@@ -15,9 +15,8 @@ from cdc.target.sql.evolve import Rebuild
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
-from cdc.target.sql.tables import statements, table_letters
+from cdc.target.sql.tables import table_letters
 
-SQL = statements(SQLITE)
 _NEW = "_cdc_rebuilt"
 _QUOTED = re.compile(r"\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'")
 # What a rebuild from the columns alone would lose.
@@ -59,11 +58,9 @@ class SchemaHands:
     def is_so(self, sql: str) -> bool:
         return self._connection.execute(sql).fetchone() is not None
 
-    def drop_letters(self, change: SchemaChange) -> None:
-        self._connection.execute(SQL.drop_table_letters, table_letters(**self._names, change=change))
-
-    def move_letters(self, change: SchemaChange) -> None:
-        self._connection.execute(SQL.move_table_letters, table_letters(**self._names, change=change))
+    def letters(self, statement: str, change: SchemaChange) -> bool:
+        cursor = self._connection.execute(statement, table_letters(**self._names, change=change))
+        return cursor.description is not None and cursor.fetchone() is not None
 
 
 def _rebuild(connection: sqlite3.Connection, name: TargetName, rebuild: Rebuild) -> None:

@@ -22,7 +22,7 @@ from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
-from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, statements
+from cdc.target.sql.tables import lane_row, letter_at, letter_row, parked_key, progress_of, statements
 from cdc.target.sqlite_apply import Applier
 from cdc.target.sqlite_connection import mapping
 from cdc.target.sqlite_schema import SchemaHands
@@ -164,7 +164,7 @@ class SqliteWriter:
         try:
             with mapping():
                 connection.execute("BEGIN IMMEDIATE")
-                dropping = [{**self._names, "id": letter.id} for letter in letters]
+                dropping = [letter_at(**self._names, letter=letter) for letter in letters]
                 expect_dropped(letters, connection.executemany(SQL.drop_letter, dropping).rowcount)
             if batches:
                 self.apply(batches, tolerant=True)

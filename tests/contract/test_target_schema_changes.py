@@ -558,6 +558,90 @@ def test_a_renamed_table_keeps_its_rows_and_its_dead_letters(writer: LaneWriter,
     assert target.dead_letter_count() == 1
 
 
+# Dead letters.
+
+
+def _parked(writer: LaneWriter, *keys: int, count: int = 2) -> None:
+    progress = writer.begin()
+    writer.park([letter(key) for key in keys])
+    writer.commit(moved(progress, count))
+
+
+def test_a_dead_letter_keeps_its_message_and_carries_each_alteration_of_its_table_since(
+    writer: LaneWriter, target: Target
+) -> None:
+    _parked(writer, 7)
+    before = target.dead_letters(5)[0]
+    first = alter(AddColumn(Column("extra", "int"), 5), schema=shape(*ORDERS.columns, Column("extra", "int")))
+    second = alter(RenameColumn("note", 'it\'s \\ "é" %s'))
+    do(writer, first, 3)
+    do(writer, second, 4)
+    _parked(writer, 8, count=5)
+    older, newer = target.dead_letters(5)
+    assert older.changes == (replace(first, ddl=""), replace(second, ddl=""))
+    assert (older.value, older.key_json, older.id) == (before.value, before.key_json, before.id)
+    assert newer.changes == ()
+
+
+def test_an_alteration_that_comes_to_nothing_is_in_no_dead_letter(writer: LaneWriter, target: Target) -> None:
+    _parked(writer, 7)
+    writer.begin()
+    writer.change_schema(alter(AddColumn(Column("extra", "int"), 5)))
+    writer.rollback()
+    assert target.dead_letters(5)[0].changes == ()
+
+
+@pytest.mark.parametrize("rename", [False, True], ids=["altered", "renamed"])
+def test_a_settlement_of_letters_whose_table_has_changed_since_they_were_listed_changes_nothing(
+    writer: LaneWriter, target: Target, place: Place, rename: bool
+) -> None:
+    write(writer, inserts(order(1)))
+    _parked(writer, 7)
+    listed = target.dead_letters(5)
+    renamed = SchemaChange("rename", "shop", "orders", schema=replace(ORDERS, table="sales"), to=("shop", "sales"))
+    do(writer, renamed if rename else alter(RenameColumn("note", "remark")), 3)
+    with pytest.raises(TargetBusy, match="list again"):
+        target.settle(listed, [inserts(order(7))])
+    with pytest.raises(TargetBusy, match="list again"):
+        target.settle(listed, [])
+    assert tables_of(place) == {"sales" if rename else "orders"}
+    assert target.dead_letter_count() == 1
+    target.settle(target.dead_letters(5), [])
+    assert target.dead_letter_count() == 0
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (SetKey(("id", "total")),),
+        (ModifyColumn(Column("id", "decimal", precision=10, scale=0), ID),),
+        (ModifyColumn(ID),),
+    ],
+    ids=["another key", "another writing", "unknown before"],
+)
+def test_a_change_of_the_key_waits_until_the_table_has_no_dead_letters(
+    writer: LaneWriter, target: Target, place: Place, steps: Sequence[Step]
+) -> None:
+    """A later change of a parked row would not be found to wait behind it."""
+    write(writer, inserts(order(1)))
+    _parked(writer, 7)
+    with pytest.raises(TargetRefused, match="dead letters") as refused:
+        do(writer, alter(*steps, schema=ORDERS), 3)
+    writer.rollback()
+    assert "cdc dlq" in refused.value.hint
+    assert target.dead_letters(5)[0].changes == ()
+    assert columns_of(place) == ["id", "note", "total"]
+    target.settle(target.dead_letters(5), [])
+    do(writer, alter(SetKey(("id", "total")), schema=shape(*ORDERS.columns, key=("id", "total"))), 4)
+
+
+def test_a_wider_key_of_the_same_writing_does_not_wait(writer: LaneWriter, target: Target) -> None:
+    _parked(writer, 7)
+    wider = Column("id", "bigint", nullable=False)
+    do(writer, alter(ModifyColumn(wider, ID), schema=shape(wider, NOTE, TOTAL)), 3)
+    assert len(target.dead_letters(5)[0].changes) == 1
+
+
 def test_a_rename_within_what_the_template_leaves_alone_changes_nothing(place: Place) -> None:
     front = place.open(table="all_{table}")
     opened = front.writer(LEASE_SECONDS)

@@ -18,6 +18,7 @@ from cdc.model.batch import DeadLetter, Key
 from cdc.model.checkpoint import Progress, SourcePoint
 from cdc.model.position import Sequence
 from cdc.model.schema_change import SchemaChange
+from cdc.target.carried import line_of
 from cdc.target.port import StoredLetter
 from cdc.target.sql.dialects import SqlDialect
 
@@ -111,7 +112,9 @@ class Statements:
     one) take the parameters of `lane_row`; all_progress and the letters' statements: connector, sink.
     Rows of read_progress and lock_progress go to `progress_of`, with `session` last; all_progress the same.
     list_letters has `limit` and gives rows for `stored_letter`; parked gives (db, table, key JSON) for `parked_key`;
-    drop_letter has `id`; drop_table_letters `db_name` and `table_name`, move_table_letters also `new_db` and `new_table`.
+    drop_letter has the parameters of `letter_at`; drop_table_letters and has_table_letters (a row where there are any) `db_name`
+    and `table_name`, move_table_letters also `new_db` and `new_table`, alter_table_letters also `line`: bytes that are added to
+    the events.
     """
 
     create: tuple[str, ...]
@@ -127,7 +130,9 @@ class Statements:
     count_letters: str
     drop_letter: str
     drop_table_letters: str
+    has_table_letters: str
     move_table_letters: str
+    alter_table_letters: str
 
 
 def statements(dialect: SqlDialect) -> Statements:
@@ -145,6 +150,10 @@ def statements(dialect: SqlDialect) -> Statements:
         LETTERS.c.db_name == sa.bindparam("db_name"),
         LETTERS.c.table_name == sa.bindparam("table_name"),
     )
+    longer: Any = LETTERS.c.event.concat(sa.bindparam("line"))
+    if dialect.name == "sqlite":
+        # There, || makes text of it.
+        longer = sa.cast(longer, sa.LargeBinary())
     renamed: dict[str, Any] = {"db_name": sa.bindparam("new_db"), "table_name": sa.bindparam("new_table")}
     return Statements(
         # Progress last: who finds it there, finds the other too.
@@ -179,9 +188,17 @@ def statements(dialect: SqlDialect) -> Statements:
         # Not `.limit()`: it brings an OFFSET parameter of its own on SQLite.
         + f" LIMIT {text(sa.bindparam('limit', type_=sa.Integer()))}",
         count_letters=text(sa.select(sa.func.count()).select_from(LETTERS).where(_SINK_LETTERS)),
-        drop_letter=text(LETTERS.delete().where(_SINK_LETTERS, LETTERS.c.id == sa.bindparam("id"))),
+        drop_letter=text(
+            LETTERS.delete().where(
+                of_table,
+                LETTERS.c.id == sa.bindparam("id"),
+                sa.func.length(LETTERS.c.event) == sa.bindparam("event_bytes", type_=sa.Integer()),
+            )
+        ),
         drop_table_letters=text(LETTERS.delete().where(of_table)),
+        has_table_letters=text(sa.select(LETTERS.c.id).where(of_table)) + " LIMIT 1",
         move_table_letters=text(LETTERS.update().where(of_table).values(renamed)),
+        alter_table_letters=text(LETTERS.update().where(of_table).values(event=longer)),
     )
 
 
@@ -258,10 +275,24 @@ def letter_row(connector: str, sink: str, lane: str, letter: DeadLetter) -> dict
     }
 
 
-def table_letters(connector: str, sink: str, change: SchemaChange) -> dict[str, str]:
-    """The parameters of Statements.drop_table_letters and move_table_letters."""
-    old = {"connector": connector, "sink": sink, "db_name": change.db, "table_name": change.table}
+def table_letters(connector: str, sink: str, change: SchemaChange) -> dict[str, Any]:
+    """The parameters of Statements' *_table_letters."""
+    old: dict[str, Any] = {"connector": connector, "sink": sink, "db_name": change.db, "table_name": change.table}
+    if change.kind == "alter":
+        return {**old, "line": line_of(change)}
     return old if change.to is None else {**old, "new_db": change.to[0], "new_table": change.to[1]}
+
+
+def letter_at(connector: str, sink: str, letter: StoredLetter) -> dict[str, Any]:
+    """The parameters of Statements.drop_letter: the letter as it was listed, and no other."""
+    return {
+        "connector": connector,
+        "sink": sink,
+        "db_name": letter.db,
+        "table_name": letter.table,
+        "id": letter.id,
+        "event_bytes": len(letter.value) + len(letter.since),
+    }
 
 
 def parked_key(row: Any) -> tuple[str, str, Key]:
@@ -278,6 +309,8 @@ def _message_key(key: str) -> bytes:
 def stored_letter(row: Any) -> StoredLetter:
     """A row of Statements.list_letters."""
     values: Mapping[str, Any] = dict(zip(_STORED, row, strict=True))
+    # JSON as it comes on the wire has no line feed.
+    value, feed, since = bytes(values["event"]).partition(b"\n")
     return StoredLetter(
         id=values["id"],
         lane=values["lane"],
@@ -288,5 +321,6 @@ def stored_letter(row: Any) -> StoredLetter:
         reason=values["reason"],
         parked_at=str(values["parked_at"]),
         key_json=_message_key(values["key_json"]),
-        value=bytes(values["event"]),
+        value=value,
+        since=feed + since,
     )
