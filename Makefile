@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test lint bench faults clean
+.PHONY: setup demo test lint bench faults fuzz clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,11 @@ bench: setup
 
 faults: setup
 	$(BIN)/python -m pytest -m faults -v --timeout 3600
+
+# Without atheris (it has wheels for few platforms) the same inputs are mutated at random.
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --only-binary :all: atheris || true
+	$(BIN)/python -m tests.fuzz.decoder -max_total_time=600
 
 clean:
 	rm -rf $(VENV) .lockstep .mypy_cache .ruff_cache .pytest_cache
