@@ -13,6 +13,7 @@ from cdc.model.config import SinkConfig
 from cdc.model.errors import TableRefused, TargetBusy
 from cdc.model.position import Sequence
 from cdc.model.schema import Column, TableSchema
+from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange
 from cdc.processes import dead_letters
 from cdc.processes.dead_letters import chosen, drop, pages, retry
 from cdc.queue.memory import MemoryQueue
@@ -46,6 +47,14 @@ class Parked:
 
     def rows(self) -> list[Row]:
         return sorted(self.store.rows("orders").values(), key=lambda row: str(row["id"]))
+
+    def change(self, change: SchemaChange) -> None:
+        writer = self.target.writer(10)
+        writer.take_over("0", next(self._tokens))
+        progress = writer.begin()
+        writer.change_schema(change)
+        writer.commit(progress)
+        writer.close()
 
     def park(
         self,
@@ -221,6 +230,68 @@ def test_a_schema_that_the_queue_forgot_is_named(parked: Parked) -> None:
     with pytest.raises(TableRefused, match=unknown.fingerprint()):
         retry(parked.target, parked.queue, chosen(parked.target, None))
     assert parked.target.dead_letter_count() == 1
+
+
+WIDER = SchemaChange("alter", "shop", "orders", (AddColumn(NEW.columns[2], 7),), NEW)
+
+
+def test_a_row_parked_before_a_new_column_gets_what_the_source_filled_it_with(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old"))
+    parked.change(WIDER)
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert (done.letters, done.refused) == (1, {})
+    assert parked.rows() == [row(1, "old", total=7)]
+
+
+def test_letters_from_before_and_after_a_change_are_one_net_change_whatever_columns_the_last_one_has(
+    parked: Parked,
+) -> None:
+    parked.park("c", 1, row(1, "old"))
+    parked.park("c", 2, row(2, "old"))
+    parked.change(WIDER)
+    parked.park("u", 1, {"id": 1, "note": "newer"}, schema=NEW)
+    parked.park("u", 2, {"id": 2, "total": 8}, schema=NEW)
+    retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.rows() == [row(1, "newer", total=7), row(2, "old", total=8)]
+
+
+def test_a_row_whose_table_and_columns_were_renamed_goes_to_the_names_that_they_have_now(parked: Parked) -> None:
+    parked.park("c", 1, row(1, "old"))
+    parked.change(SchemaChange("alter", "shop", "orders", (RenameColumn("note", "remark"), DropColumn("gone"))))
+    parked.change(SchemaChange("rename", "shop", "orders", to=("shop", "sales")))
+    (listed,) = chosen(parked.target, None)
+    assert (listed.table, orjson.loads(listed.value)["source"]["table"]) == ("sales", "orders")
+    done = retry(parked.target, parked.queue, [listed])
+    assert done.refused == {}
+    assert parked.store.rows("sales") == {(1,): {"id": 1, "remark": "old"}}
+    assert parked.rows() == []
+
+
+def test_a_delete_that_waited_through_changes_deletes_at_the_present_name(parked: Parked) -> None:
+    parked.park("d", 1, None)
+    parked.change(WIDER)
+    parked.change(SchemaChange("rename", "shop", "orders", to=("shop", "sales")))
+    parked.store.tables["sales"] = {(1,): row(1, "still here", total=1)}
+    retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert parked.store.rows("sales") == {}
+
+
+def test_a_row_that_cannot_be_brought_to_the_present_shape_stays_with_the_reason_and_keeps_no_other_waiting(
+    parked: Parked,
+) -> None:
+    parked.park("c", 1, row(1, "old"))
+    other = TableSchema("shop", "orders", (OLD.columns[0], Column("note", "int")), ("id",))
+    parked.change(SchemaChange("alter", "shop", "orders", (ModifyColumn(other.columns[1], OLD.columns[1]),), other))
+    parked.park("c", 2, row(2, "new"))
+    parked.park("u", 1, row(1, "newer"))
+    done = retry(parked.target, parked.queue, chosen(parked.target, None))
+    assert (done.letters, done.rows) == (1, 1)
+    ((refused, why),) = done.refused.items()
+    assert refused.shown == "1"
+    assert "column note" in why and "drop its letters" in why  # noqa: PT018
+    assert parked.rows() == [row(2, "new")]
+    assert numbers(chosen(parked.target, None)) == [1, 1]
+    assert drop(parked.target, chosen(parked.target, None)).letters == 2
 
 
 def test_any_number_of_letters_is_read_page_by_page(parked: Parked, monkeypatch: pytest.MonkeyPatch) -> None:
