@@ -147,7 +147,8 @@ class Reader:
                     metrics=self._metrics,
                     health=self._health,
                 )
-                run.announce([version for version in tables if version not in known])
+                stored_versions = {version.name: version for version in known}
+                run.announce([one for one in tables if stored_versions.get(one.name) != one])
                 backoff.reset()
                 self._health.ready(True, "reading")
                 self._metrics.state("working")
