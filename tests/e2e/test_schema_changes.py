@@ -40,6 +40,8 @@ CHANGES = (
     "INSERT INTO fresh VALUES ('é', '[1]')",
     "RENAME TABLE fresh TO renamed",
     "INSERT INTO renamed VALUES ('two', NULL)",
+    "CREATE TABLE copied (PRIMARY KEY (id)) SELECT id, name FROM items WHERE id < 200",
+    "UPDATE copied SET name = 'copied' WHERE id < 9",
     "CREATE TABLE doomed (id INT PRIMARY KEY)",
     "INSERT INTO doomed VALUES (1)",
     "DROP TABLE doomed",
@@ -54,7 +56,7 @@ SWAPS = (
     "DROP TABLE _items_del",
     "INSERT INTO items (id, c, name) VALUES (103, 'x', 'y')",
 )
-KEYS = {"items": ("id",), "other": ("id",), "renamed": ("k",)}
+KEYS = {"items": ("id",), "other": ("id",), "renamed": ("k",), "copied": ("id",)}
 
 
 @pytest.mark.parametrize(
