@@ -54,16 +54,12 @@ class Rotate(NamedTuple):
 
 
 class Query(NamedTuple):
-    """`charset`: collation id of the client's text, None where the event does not say."""
+    """`status`: what it says of the session, for cdc.binlog.history.status.read."""
 
     thread: int
     db: str
     sql: bytes
     status: memoryview
-
-    @property
-    def charset(self) -> int | None:
-        return _client_charset(self.status)
 
 
 class Gtid(NamedTuple):
@@ -105,26 +101,6 @@ def query(body: memoryview, post_header: int) -> Query:
     stop = start + db_length
     db = bytes(body[start:stop]).decode("utf-8", "surrogateescape")
     return Query(thread, db, bytes(body[stop + 1 :]), body[post_header:start])
-
-
-# Lengths of the status variables that come before Q_CHARSET_CODE (4): flags, sql_mode, auto_increment. The catalog (6) has
-# its length before it; what else there is comes later.
-_STATUS_LENGTHS = {0: 4, 1: 8, 3: 4}
-
-
-def _client_charset(status: memoryview) -> int | None:
-    at = 0
-    while at < len(status):
-        code = status[at]
-        if code == 4:
-            return status[at + 1] | status[at + 2] << 8
-        if code in _STATUS_LENGTHS:
-            at += 1 + _STATUS_LENGTHS[code]
-        elif code == 6:
-            at += 2 + status[at + 1]
-        else:
-            return None
-    return None
 
 
 def gtid(body: memoryview) -> Gtid:

@@ -16,6 +16,7 @@ from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest
 from cdc.binlog.decoder import load
 from cdc.binlog.events import Event
 from cdc.binlog.history.context import TableName
+from cdc.binlog.history.status import Session
 from cdc.binlog.port import BinlogFile, Item
 from cdc.binlog.statements import Effect, Statement, first_words
 from cdc.binlog.stream import BinlogStream, RawEvents
@@ -86,7 +87,7 @@ class Scan(Transactions):
             self.previous_gtids = events.mariadb_gtid_list(event.body)
         return super()._harmless(event)
 
-    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Iterable[Item]:
+    def _applied(self, statement: Statement, query: events.Query, session: Session, event: Event) -> Iterable[Item]:
         if statement.effect is Effect.UNKNOWN:
             self.unclear = True
         elif statement.effect not in _LEAVES_SHAPES:

@@ -14,7 +14,7 @@ from pymysql.charset import charset_by_id
 from cdc.binlog.history.context import TableName
 from cdc.binlog.history.options import DATABASE_OPTIONS
 from cdc.binlog.history.renames import read_pairs
-from cdc.binlog.history.tokens import Reader, Word, head, words
+from cdc.binlog.history.tokens import Reader, Word, dialect, executed_text, head, words
 
 
 class Effect(Enum):
@@ -90,6 +90,7 @@ _BY_FIRST_WORD = {
         Effect.ROWS_BY_STATEMENT,
     ),
 }
+_TOLD_BY_THE_PARSER = frozenset(("INSERT", "UPDATE", "DELETE"))
 # What ALTER and DROP may name beside tables and databases: no row of a table changes by it.
 _HARMLESS_OBJECTS = frozenset(
     (
@@ -133,32 +134,53 @@ _RENAMES_A_PART = frozenset(("COLUMN", "INDEX", "KEY"))
 _OF_INDEXES = frozenset(("INDEX", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"))
 
 
+def whole(sql: bytes) -> Statement | None:
+    """BEGIN, COMMIT and ROLLBACK, as servers write them: nothing of the session matters to them. None: `read` it."""
+    return _WHOLE.get(sql)
+
+
 def read(sql: bytes, db: str, charset: int | None, sql_mode: int = 0, flavor: str = "mysql") -> Statement:
     """The effect of one statement. `db`: the default database; `charset`: collation id of the client's text; `sql_mode` and
     `flavor` (mysql, mariadb): of quotes and of comments that are executed."""
-    known = _WHOLE.get(sql)
-    if known is not None:
-        return known
     try:
-        whole = text(sql, charset)
-        created = _created(whole, db, sql_mode, flavor)
+        decoded = text(sql, charset)
+        created = _created(decoded, db, sql_mode, flavor)
         if created is not None:
             return created
-        found = words(whole, sql_mode, flavor)
-        return _Reading(found, db, whole).statement() if found else Statement(Effect.HARMLESS)
+        found = words(decoded, sql_mode, flavor)
+        if not found:
+            return Statement(Effect.HARMLESS)
+        if found[0].upper in _TOLD_BY_THE_PARSER:
+            return Statement(Effect.ROWS_BY_STATEMENT, _tables_of_rows(decoded, db, sql_mode, flavor))
+        return _Reading(found, db).statement()
     except (ValueError, LookupError):
         return Statement(Effect.UNKNOWN)
 
 
-def _created(whole: str, db: str, sql_mode: int, flavor: str) -> Statement | None:
+def _created(sql: str, db: str, sql_mode: int, flavor: str) -> Statement | None:
     """A long CREATE is told by its first words; its body may be long."""
-    first = head(whole, sql_mode, flavor)
+    first = head(sql, sql_mode, flavor)
     if not first or first[0].upper != "CREATE":
         return None
     try:
-        return _Reading(first, db, whole).statement()
+        return _Reading(first, db).statement()
     except LookupError:
         return None
+
+
+def _tables_of_rows(sql: str, db: str, sql_mode: int, flavor: str) -> tuple[TableName, ...]:
+    """Every table that an INSERT, UPDATE or DELETE names; none where that does not tell what it writes."""
+    from sqlglot import exp  # noqa: PLC0415 — most streams never need it
+    from sqlglot.errors import SqlglotError  # noqa: PLC0415
+
+    try:
+        tree = dialect(sql_mode).parse(executed_text(sql, sql_mode, flavor))[0]
+    except SqlglotError:
+        return ()
+    # A function may write to any table.
+    if tree is None or isinstance(tree, exp.Command) or tree.find(exp.Anonymous):
+        return ()
+    return tuple((table.db or db, table.name) for table in tree.find_all(exp.Table))
 
 
 def first_words(sql: bytes) -> str:
@@ -178,16 +200,13 @@ def text(sql: bytes, charset: int | None) -> str:
 class _Reading:
     """Walks over a statement's words; LookupError means that they end, or go on, where they should not."""
 
-    def __init__(self, found: list[Word], db: str, sql: str) -> None:
+    def __init__(self, found: list[Word], db: str) -> None:
         self._reader = Reader(found)
         self._db = db
-        self._sql = sql
 
     def statement(self) -> Statement:
         first = self._reader.take().upper
         effect = _BY_FIRST_WORD.get(first)
-        if effect is Effect.ROWS_BY_STATEMENT:
-            return Statement(effect, self._tables_of_rows(first))
         if effect is not None:
             return Statement(effect)
         shape = {
@@ -207,23 +226,6 @@ class _Reading:
     def _truncate(self) -> Statement:
         self._reader.skip("TABLE")
         return Statement(Effect.TRUNCATE, (self._name(),))
-
-    def _tables_of_rows(self, first: str) -> tuple[TableName, ...]:
-        """Every table that an INSERT, UPDATE or DELETE names; none where that does not tell what it writes."""
-        from sqlglot import exp  # noqa: PLC0415 — most streams never need it
-        from sqlglot.dialects.mysql import MySQL  # noqa: PLC0415
-        from sqlglot.errors import SqlglotError  # noqa: PLC0415
-
-        if first not in {"INSERT", "UPDATE", "DELETE"}:
-            return ()
-        try:
-            tree = MySQL().parse(self._sql)[0]
-        except SqlglotError:
-            return ()
-        # A function may write to any table.
-        if tree is None or isinstance(tree, exp.Command) or tree.find(exp.Anonymous):
-            return ()
-        return tuple((table.db or self._db, table.name) for table in tree.find_all(exp.Table))
 
     def _rename(self) -> Statement:
         if self._reader.peek() not in {"TABLE", "TABLES"}:

@@ -32,6 +32,7 @@ from cdc.model.table_version import TableVersion
 _PASSED_EVERY_SECONDS = 0.05
 ALL_ROWS = frozenset((*ROWS_EVENTS, BINLOG.PARTIAL_UPDATE_ROWS_EVENT))
 _NOTHING: tuple[Item, ...] = ()
+_NO_SESSION = status.Session()
 _SCHEMA_EFFECTS = frozenset((Effect.CREATE, Effect.ALTER, Effect.DROP, Effect.DATABASE, Effect.DROP_DATABASE))
 
 
@@ -332,7 +333,12 @@ class Transactions:
 
     def _query(self, event: Event) -> Iterable[Item]:
         query = events.query(event.body, self._query_post_header)
-        statement = statements.read(query.sql, query.db, None if query.sql == b"BEGIN" else query.charset)
+        # Nearly all are BEGIN and COMMIT, which mean the same in every session.
+        statement, session = statements.whole(query.sql), _NO_SESSION
+        if statement is None:
+            flavor = self._rules.flavor
+            session = status.read(query.status, flavor)
+            statement = statements.read(query.sql, query.db, session.charset, session.sql_mode or 0, flavor)
         if statement.effect is Effect.BEGIN:
             if not self._open:
                 self._begin(event, "", None, commit_awaited=True)
@@ -353,7 +359,7 @@ class Transactions:
                 return _NOTHING
             case Effect.XA:
                 return self._xa_statement(event, query.sql)
-        items = self._applied(statement, query, event)
+        items = self._applied(statement, query, session, event)
         return items if self._commit_awaited else (*items, *self._end(event))
 
     def _xa_statement(self, event: Event, sql: bytes) -> Iterable[Item]:
@@ -377,13 +383,15 @@ class Transactions:
                 hint="compare the tables of this transaction, then `cdc replay --from` the position after it",
             )
 
-    def _applied(self, statement: Statement, query: events.Query, event: Event) -> Iterable[Item]:
+    def _applied(
+        self, statement: Statement, query: events.Query, session: status.Session, event: Event
+    ) -> Iterable[Item]:
         captured = self._captured(statement)
         if statement.effect is Effect.TRUNCATE and captured:
             begin = () if self._begun else (self._shown_begin(),)
             return (*begin, *(Truncated(event.start, db, table) for db, table in captured))
         if statement.effect in _SCHEMA_EFFECTS:
-            return self._schema_changed(statement, query, event)
+            return self._schema_changed(statement, query, session, event)
         if statement.effect is not Effect.HARMLESS:
             words = statements.first_words(query.sql)
             place, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
@@ -399,8 +407,9 @@ class Transactions:
             at, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
             self._rules.schema.hands_on(SchemaChange("drop", db, "*"), place=at, behind=behind)
 
-    def _schema_changed(self, statement: Statement, query: events.Query, event: Event) -> Iterator[Item]:
-        session = status.read(query.status, self._rules.flavor)
+    def _schema_changed(
+        self, statement: Statement, query: events.Query, session: status.Session, event: Event
+    ) -> Iterator[Item]:
         place = Place(self._boundary.source_id, file_number(self.file), event.end)
         context = Context(
             place.source_id,

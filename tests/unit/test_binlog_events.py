@@ -35,17 +35,17 @@ def test_mariadb_gtid() -> None:
     assert events.mariadb_gtid(memoryview(prepared), 7) == events.MariadbGtid("0-7-4", False, True)
 
 
-def test_query_with_status_variables_and_charset() -> None:
+def test_query_with_status_variables() -> None:
     status = bytes.fromhex("00000000000120 00a04500000000 0603737464 04ff00ff00ff00".replace(" ", ""))
     body = struct.pack("<IIBHH", 29, 0, 1, 0, len(status)) + status + b"t\0truncate table a"
     query = events.query(memoryview(body), 13)
     assert (query.thread, query.db, query.sql) == (29, "t", b"truncate table a")
-    assert query.charset == 255
+    assert bytes(query.status) == status
 
 
-def test_query_without_a_charset() -> None:
+def test_query_without_status_variables() -> None:
     body = struct.pack("<IIBHH", 1, 0, 0, 0, 0) + b"\0BEGIN"
-    assert events.query(memoryview(body), 13).charset is None
+    assert events.query(memoryview(body), 13) == events.Query(1, "", b"BEGIN", memoryview(b""))
 
 
 def test_rotate() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.binlog.statements import Effect, Statement, first_words, read
+from cdc.binlog.statements import Effect, Statement, first_words, read, whole
 
 UTF8MB4, LATIN1 = 45, 8
 
@@ -109,6 +109,22 @@ def test_quotes_and_escapes_are_read_as_the_session_has_them() -> None:
     assert read(rb'DROP TABLE "a""\b"', "db", UTF8MB4, 4).tables == (("db", 'a"\\b'),)
     assert read(rb"ALTER TABLE a COMMENT '\', RENAME b", "db", UTF8MB4, 1 << 20).effect is Effect.DROP
     assert read(sql, "db", UTF8MB4).tables == (("db", 'a"'),)
+
+
+def test_tables_of_rows_are_read_as_the_session_has_them() -> None:
+    hidden = rb"""UPDATE a SET x = '' WHERE y IN (SELECT z FROM b) OR x = 'z'"""
+    assert read(hidden, "db", UTF8MB4, 1 << 20).tables == (("db", "a"), ("db", "b"))
+    assert read(b'DELETE FROM "a b"', "db", UTF8MB4, 4).tables == (("db", "a b"),)
+    executed = b"INSERT INTO /*!50000 t */ /*M!100000 (x) SELECT x FROM u */ VALUES (1)"
+    assert read(executed, "db", UTF8MB4).tables == (("db", "t"),)
+    executed = b"INSERT INTO t /*M! SELECT x FROM u */ /* UNION SELECT x FROM v */"
+    assert set(read(executed, "db", UTF8MB4, 0, "mariadb").tables) == {("db", "t"), ("db", "u")}
+
+
+def test_begin_commit_and_rollback_need_no_session() -> None:
+    for sql in (b"BEGIN", b"COMMIT", b"ROLLBACK"):
+        assert whole(sql) == read(sql, "db", None)
+    assert whole(b"COMMIT /* x */") is None
 
 
 def test_a_comment_for_mariadb_alone_counts_there_alone() -> None:

@@ -47,7 +47,7 @@ class Word(NamedTuple):
 def words(sql: str, sql_mode: int = 0, flavor: str = "mysql") -> list[Word]:
     """Raises ValueError where the text has no tokens, a quote that does not end for one."""
     found: list[Word] = []
-    for kind, text in _tokens(_with_executed_comments(sql, sql_mode, flavor), sql_mode):
+    for kind, text in _tokens(executed_text(sql, sql_mode, flavor), sql_mode):
         if kind == WORD:
             # sqlglot makes one token of some pairs: PRIMARY KEY, DOUBLE PRECISION.
             found.extend(Word(WORD, part, part.upper()) for part in text.split())
@@ -71,8 +71,10 @@ def head(sql: str, sql_mode: int = 0, flavor: str = "mysql") -> list[Word] | Non
         return None
 
 
-def _with_executed_comments(sql: str, sql_mode: int, flavor: str) -> str:
-    """The server that wrote the binlog has taken the `!` out of every comment that it did not execute, so all that have one
+def executed_text(sql: str, sql_mode: int, flavor: str) -> str:
+    """Without comments, but for what stands in those that count. Raises ValueError as `words` does.
+
+    The server that wrote the binlog has taken the `!` out of every comment that it did not execute, so all that have one
     count; but MySQL never executes `/*M!`. Comments stand between tokens, and only there they are looked for."""
     if "/*" not in sql:
         return sql
@@ -113,10 +115,14 @@ def _tokenize(sql: str, sql_mode: int) -> "list[Token]":
     from sqlglot.errors import TokenError  # noqa: PLC0415 — most streams never need it
 
     try:
-        dialect = _dialect(bool(sql_mode & ANSI_QUOTES), bool(sql_mode & NO_BACKSLASH_ESCAPES))
-        return dialect.tokenize(_FIRST + sql)[1:]
+        return dialect(sql_mode).tokenize(_FIRST + sql)[1:]
     except TokenError as error:
         raise ValueError("no tokens") from error
+
+
+def dialect(sql_mode: int) -> "MySQL":
+    """sqlglot's, with the quotes and escapes of the session."""
+    return _dialect(bool(sql_mode & ANSI_QUOTES), bool(sql_mode & NO_BACKSLASH_ESCAPES))
 
 
 @cache
