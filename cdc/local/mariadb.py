@@ -65,6 +65,7 @@ def _plan(programs: Programs, setting: Setting) -> Plan:
     argv = [
         *common,
         f"--datadir={data}",
+        f"--tmpdir={mysql.temporary_folder(setting.directory)}",
         *mysql.listen_options(setting),
         *mysql.BINLOG_OPTIONS,
         *mysql.SMALL_OPTIONS,
@@ -84,7 +85,8 @@ def _initialise(common: Sequence[str], share: Path, folder: Path, progress: Prog
     for name in _SYSTEM_SQL:
         files = [share / f"{family}_{name}.sql" for family in ("mariadb", "mysql")]
         script += [file.read_text(errors="replace") for file in files if file.is_file()][:1]
-    argv = [*common, f"--datadir={data}", "--bootstrap", "--skip-log-bin", "--innodb-log-file-size=16M"]
+    places = [f"--datadir={data}", f"--tmpdir={mysql.temporary_folder(folder)}"]
+    argv = [*common, *places, "--bootstrap", "--skip-log-bin", "--innodb-log-file-size=16M"]
     # mariadb-install-db leaves these lines out too: they are for accounts of this host's name.
     text = "\n".join(line for line in "\n".join(script).splitlines() if "@current_hostname" not in line)
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)

@@ -79,6 +79,7 @@ def _plan(programs: Programs, setting: Setting) -> Plan:
     argv = [
         *common,
         f"--datadir={data}",
+        f"--tmpdir={temporary_folder(setting.directory)}",
         *listen_options(setting),
         *BINLOG_OPTIONS,
         *SMALL_OPTIONS,
@@ -92,7 +93,8 @@ def _plan(programs: Programs, setting: Setting) -> Plan:
 
 def _initialise(common: Sequence[str], folder: Path, progress: Progress) -> None:
     progress(Step("initialising MySQL's data folder (once)"))
-    argv = [*common, "--initialize-insecure", f"--datadir={folder / 'data'}", "--innodb-redo-log-capacity=16M"]
+    places = [f"--datadir={folder / 'data'}", f"--tmpdir={temporary_folder(folder)}"]
+    argv = [*common, "--initialize-insecure", *places, "--innodb-redo-log-capacity=16M"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LocalServerError(
@@ -122,6 +124,13 @@ def as_root() -> list[str]:
 def listen_options(setting: Setting) -> list[str]:
     # A relative socket lies in the data folder: an absolute path may be longer than the 107 bytes of sun_path.
     return [f"--bind-address={LOOPBACK}", f"--port={setting.port}", "--socket=mysql.sock", "--pid-file=mysql.pid"]
+
+
+def temporary_folder(directory: Path) -> Path:
+    """A server's own: at its start it deletes all `#sql…` in there, other servers' temporary tables included."""
+    folder = directory / "tmp"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def write_accounts(directory: Path, password: str) -> Path:
