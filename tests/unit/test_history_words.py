@@ -105,3 +105,10 @@ def test_a_head_ends_before_the_word_that_the_cut_may_have_shortened() -> None:
     assert found is not None
     assert {word.text for word in found[4:]} == {"abcdefghi"}
     assert len(found) == 4 + 48
+
+
+def test_what_a_name_cannot_have_is_a_question_mark_as_mysql_makes_it_one() -> None:
+    """Seen at 9.7: CREATE TABLE `a😀` logs the statement as it was written, and names the table `a?` in its table maps."""
+    reader = Reader(words("`a😀b`.c😀 '😀'"))
+    assert reader.name("") == ("a?b", "c?")
+    assert reader.take().text == "😀"
