@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 
 from cdc.binlog.archive.joined import Joined
-from cdc.binlog.capture import Capture
 from cdc.binlog.checks import checks, refuse_unsafe
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
-from cdc.binlog.decoder import load
 from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Finding
-from cdc.binlog.scan import Recaller, Scanner
-from cdc.binlog.schema_policy import SchemaPolicy
+from cdc.binlog.reading import transactions_from
+from cdc.binlog.scan import Scanner
 from cdc.binlog.server import Server
 from cdc.binlog.shapes import shapes_at, unaltered
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
 from cdc.binlog.tables import baseline, captured_tables, tables_with_further_unique_keys
-from cdc.binlog.transactions import Rules, Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceChanged
@@ -98,18 +95,22 @@ class BinlogSource:
         flavor = self._server.product().flavor
         # The dump command has 4 bytes for the offset. Beyond 4 GiB the file is read from its beginning, and passed over.
         offset = point.offset if point.offset <= MOST_OFFSET else 4
-        asked = self._config.include_query
         request = DumpRequest(
             FilePosition(point.file, offset),
             flavor,
             self._config.server_id,
             follow=True,
-            annotate=asked and flavor == "mariadb",
+            annotate=self._config.include_query and flavor == "mariadb",
         )
-        policy = SchemaPolicy(self._config.schema_changes, self._config.destructive_changes)
-        rules = Rules(flavor, policy, self._server.folds_names(), asked)
-        recall = Recaller(self._scanner, self._joined.all_files)
-        transactions = Transactions(point, Capture(self._config, load()), rules, tables=tables, recall=recall)
+        transactions = transactions_from(
+            point,
+            tables,
+            self._config,
+            flavor,
+            scanner=self._scanner,
+            files=self._joined.all_files,
+            folds_names=self._server.folds_names(),
+        )
         stream = BinlogStream(self._joined.dump(request, point.gtid_set), point, transactions, offset=offset)
         log.info(
             f"reading {where(self._config.url)} from {point.position}",

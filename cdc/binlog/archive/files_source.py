@@ -5,17 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from cdc.binlog.archive.catalogue import ArchivedFile, Catalogue, Listing, following, head, urls_of
 from cdc.binlog.archive.dump import ArchivedEvents
 from cdc.binlog.archive.event_file import EventFile
-from cdc.binlog.capture import Capture
 from cdc.binlog.connection import DumpRequest
-from cdc.binlog.decoder import load
 from cdc.binlog.gtid import gtids, looks_like_gtids
 from cdc.binlog.port import Begin, End, Item
-from cdc.binlog.scan import Recaller, Scanner
-from cdc.binlog.schema_policy import SchemaPolicy
+from cdc.binlog.reading import transactions_from
+from cdc.binlog.scan import Scanner
 from cdc.binlog.search import after_gtids, begun_by, committed_since, past_moment
 from cdc.binlog.start import DATE
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.transactions import Rules, Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceUnavailable
@@ -74,10 +71,14 @@ class FilesSource:
         copy = self._copy(point.file)
         raw = ArchivedEvents(EventFile(copy.path, point.offset), point.offset, self._after, executed=point.gtid_set)
         # Whether the server folds names cannot be asked; table maps have them as the server compares them.
-        policy = SchemaPolicy(self._config.schema_changes, self._config.destructive_changes)
-        rules = Rules(self._flavor, policy, include_query=self._config.include_query)
-        recall = Recaller(lambda: self._scanner, lambda: [f.as_binlog() for f in self._listing().files])
-        transactions = Transactions(point, Capture(self._config, load()), rules, tables=tables, recall=recall)
+        transactions = transactions_from(
+            point,
+            tables,
+            self._config,
+            self._flavor,
+            scanner=lambda: self._scanner,
+            files=lambda: [f.as_binlog() for f in self._listing().files],
+        )
         return FileStream(BinlogStream(raw, point, transactions), raw)
 
     def _listing(self) -> Listing:
