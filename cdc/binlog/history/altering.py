@@ -45,7 +45,7 @@ def altered(before: Shape, given: Sequence[Clause], context: Context) -> Shape:
         if isinstance(one, DropIndex):
             _drop_index(shape, one)
     added = _change_in_place(shape, given, context)
-    _move_and_add(shape, added)
+    _move_and_add(shape, added, context)
     _keep_key_not_null(shape)
     for one in given:
         if isinstance(one, clauses.SetDefault):
@@ -121,8 +121,8 @@ def _keep_key_not_null(shape: Shape) -> None:
             slot.forbid_null()
 
 
-def _move_and_add(shape: Shape, later: list[Placed]) -> None:
-    hidden = shape.slots[0] if shape.slots and _is_hidden_key(shape.slots[0], shape) else None
+def _move_and_add(shape: Shape, later: list[Placed], context: Context) -> None:
+    hidden = shape.slots[0] if shape.slots and _is_hidden_key(shape.slots[0], shape, context) else None
     for slot, after in later:
         if after is None:
             shape.slots.append(slot)
@@ -135,9 +135,12 @@ def _move_and_add(shape: Shape, later: list[Placed]) -> None:
         shape.slots.insert(0, hidden)
 
 
-def _is_hidden_key(slot: Slot, shape: Shape) -> bool:
-    """MySQL's generated invisible primary key, which stays the first column ("Generated Invisible Primary Keys")."""
-    return slot.name == "my_row_id" and slot.column.type == "bigint" and shape.key() == (slot.name,)
+def _is_hidden_key(slot: Slot, shape: Shape, context: Context) -> bool:
+    """MySQL's generated invisible primary key, which stays the first column: `my_row_id bigint unsigned NOT NULL AUTO_INCREMENT
+    INVISIBLE` (https://dev.mysql.com/doc/refman/8.4/en/create-table-gipks.html). That it is invisible is not kept."""
+    named = context.flavor == "mysql" and slot.name == "my_row_id" and shape.key() == (slot.name,)
+    numbered = slot.column.type == "bigint" and slot.column.unsigned and isinstance(slot.default, NoDefault)
+    return named and numbered
 
 
 def _refuse_new_candidate(shape: Shape, before: Shape, context: Context) -> None:
