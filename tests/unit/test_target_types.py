@@ -106,6 +106,13 @@ def test_what_a_column_loses_is_said_once_for_all_that_lose_it() -> None:
     assert not list(losses(MYSQL, [(column, column_type(MYSQL, column)) for column in columns]))
 
 
+def test_what_mysql_makes_of_decimals_in_documents_is_said() -> None:
+    columns = [Column("doc", "json"), Column("text", "longtext", **UTF8)]
+    (found,) = losses(MYSQL, [(column, column_type(MYSQL, column)) for column in columns])
+    assert (found.column, found.severity) == ("doc", "note")
+    assert "double" in found.problem
+
+
 def test_sqlite_keeps_as_text_what_its_numbers_would_change() -> None:
     for column in (Column("c", "bigint", unsigned=True), Column("c", "decimal", precision=5, scale=2)):
         assert isinstance(column_type(SQLITE, column), sa.TEXT)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 
 from cdc.model.schema import Column
 from cdc.target.port import ColumnFinding
@@ -43,6 +43,10 @@ def _rewritten_json(column: Column, target: Type) -> bool:
     return column.type == "json" and isinstance(target, postgresql.JSONB)
 
 
+def _decimals_in_json(column: Column, target: Type) -> bool:
+    return column.type == "json" and isinstance(target, mysql.JSON)
+
+
 def _folding(column: Column, _target: Type) -> bool:
     return folds_case(column)
 
@@ -60,6 +64,13 @@ _LOSSES: Mapping[DialectName, Sequence[_Loss]] = {
         (_rewritten_json, "jsonb rewrites numbers and the order of keys, and refuses \\u0000", "make it json"),
         _SENSITIVE,
     ),
-    "mysql": ((_refused_member, "the refused value '' (number 0) of an ENUM is refused here too", _PARK),),
+    "mysql": (
+        (_refused_member, "the refused value '' (number 0) of an ENUM is refused here too", _PARK),
+        (
+            _decimals_in_json,
+            "a decimal in a JSON document, which only SQL can put there, becomes a double with 17 digits (MariaDB keeps it)",
+            "make the column LONGTEXT where that matters",
+        ),
+    ),
     "sqlite": (_SENSITIVE,),
 }
