@@ -169,8 +169,6 @@ def _loose(schema: TableSchema, facts: _Facts) -> Iterator[ColumnFinding]:
 
 def _key_problem(column: Column, target: str | None) -> tuple[str, str] | None:
     """Whether two rows of the source could be one at the target, or none be found again."""
-    if column.type == "float":
-        return "a FLOAT key is not found by its decimal form", "use another key, or leave the table out of sink.tables"
     if target is None or column.collation is None or keeps_apart(column.collation, target):
         return None
     return (

@@ -10,6 +10,7 @@ from cdc.model.schema import Column
 from cdc.target.sql import holds
 from cdc.target.sql.conversions import Exact, Inexact, beyond, judge, rewriting
 from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.members import as_shown
 from cdc.target.sql.names import TargetName, shown
 from cdc.target.sql.reshape import Place
 from cdc.target.sql.typemap import Type, mysql_collation
@@ -105,7 +106,7 @@ class _Decision:
         """Collations, and the width that integers are shown with, change no values."""
         texts = (holds.text(self._dialect, type_) for type_ in (one, other))
         first, second = (_COLLATED.sub("", _DISPLAY_WIDTH.sub(r"\1", text)) for text in texts)
-        return first == second
+        return as_shown(first) == as_shown(second)
 
     def _recollated(self, before: Column) -> bool:
         if self._dialect.name != "mysql" or before.collation == self._column.collation:

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from cdc.model.schema import Column
 from cdc.target.sql.dialects import SQLITE, SqlDialect
+from cdc.target.sql.members import as_shown
 from cdc.target.sql.typemap import (
     BINARIES,
     BLOB_BYTES,
@@ -110,8 +111,8 @@ def _wider_time(dialect: SqlDialect, now: Any, to: Any) -> bool:
 
 
 def _wider_members(_dialect: SqlDialect, now: Any, to: Any) -> bool:
-    held = list(getattr(now, "enums", None) or now.values)
-    kept = [member for member in (getattr(to, "enums", None) or to.values) if member in held]
+    held = [as_shown(member) for member in getattr(now, "enums", None) or now.values]
+    kept = [member for member in map(as_shown, getattr(to, "enums", None) or to.values) if member in held]
     return set(kept) == set(held) if isinstance(to, sa.Enum) else kept == held
 
 
@@ -214,7 +215,7 @@ def _holds_text(column: Column, target: Type) -> bool:
     if isinstance(target, sa.Enum | mysql.ENUM | mysql.SET):
         members: tuple[str, ...] = tuple(getattr(target, "enums", None) or getattr(target, "values", None) or ())
         same_kind = isinstance(target, mysql.SET) == (column.type == "set")
-        return bool(column.members) and same_kind and set(column.members) <= set(members)
+        return bool(column.members) and same_kind and set(map(as_shown, column.members)) <= set(map(as_shown, members))
     if column.type in TEXT_BYTES:
         characters = TEXT_BYTES[column.type]
     elif column.type == "enum":

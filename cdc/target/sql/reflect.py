@@ -1,15 +1,18 @@
 """What a table at the target has now: columns, types, keys, as the server's catalogue says."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
+from cdc.target.sql.members import Enum, Set, members_of
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.typemap import NAMED_TYPES, Named, Type
 
-_NAMED = sa.text(
+_COLUMN_TYPES = sa.text(
     "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) "
     "AND TABLE_NAME = :name AND DATA_TYPE IN :kinds"
 ).bindparams(sa.bindparam("kinds", expanding=True))
@@ -39,6 +42,7 @@ def reflect(connection: sa.Connection, name: TargetName) -> Found | None:
     types: dict[str, Type] = {column["name"]: column["type"] for column in columns}
     if connection.dialect.name in {"mysql", "mariadb"}:
         types |= _named(connection, name)
+        types |= _with_members(connection, name, types)
     key = inspector.get_pk_constraint(name.table, schema=name.schema)
     primary = tuple(key["constrained_columns"])
     unique = {frozenset(primary)}
@@ -69,5 +73,16 @@ def teach(engine: sa.Engine) -> sa.Engine:
 
 def _named(connection: sa.Connection, name: TargetName) -> dict[str, Any]:
     """The types that SQLAlchemy has no class for."""
-    rows = connection.execute(_NAMED, {"schema": name.schema, "name": name.table, "kinds": list(NAMED_TYPES)})
+    rows = connection.execute(_COLUMN_TYPES, {"schema": name.schema, "name": name.table, "kinds": list(NAMED_TYPES)})
     return {str(column): Named(str(text)) for column, text in rows}
+
+
+def _with_members(connection: sa.Connection, name: TargetName, types: Mapping[str, Type]) -> dict[str, Type]:
+    """ENUMs and SETs, their members as values have them."""
+    rows = connection.execute(_COLUMN_TYPES, {"schema": name.schema, "name": name.table, "kinds": ["enum", "set"]})
+    found: dict[str, Type] = {}
+    for column, text in rows:
+        read: Any = types[str(column)]
+        kind = Set if isinstance(read, mysql.SET) else Enum
+        found[str(column)] = kind(*members_of(str(text)), charset=read.charset, collation=read.collation)
+    return found

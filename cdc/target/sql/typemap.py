@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import Column
 from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.members import Enum, Set
 from cdc.target.sql.names import shown
 
 Type = TypeEngine[Any]
@@ -202,8 +203,8 @@ _MYSQL_TEXT: Mapping[str, Callable[[Column], Any]] = {
     "char": _mysql_char,
     "varchar": _mysql_char,
     **dict.fromkeys(TEXT_BYTES, _mysql_text),
-    "enum": lambda c: mysql.ENUM(*c.members),
-    "set": lambda c: mysql.SET(*c.members),
+    "enum": lambda c: Enum(*c.members),
+    "set": lambda c: Set(*c.members),
 }
 
 _MYSQL: Mapping[str, _Make] = {
