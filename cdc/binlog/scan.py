@@ -10,17 +10,15 @@ from typing import NamedTuple
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
-from cdc.binlog.capture import Capture
-from cdc.binlog.compression import ROWS_TWINS, payload_events
+from cdc.binlog.compression import payload_events
 from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest
-from cdc.binlog.decoder import load
 from cdc.binlog.events import Event
+from cdc.binlog.groups import NOTHING, Groups
 from cdc.binlog.history.context import TableName
 from cdc.binlog.history.status import Session
 from cdc.binlog.port import BinlogFile, Item
-from cdc.binlog.statements import Effect, Statement, first_words
+from cdc.binlog.statements import Effect, Statement
 from cdc.binlog.stream import BinlogStream, RawEvents
-from cdc.binlog.transactions import ALL_ROWS, Rules, Transactions
 from cdc.binlog.xa import Prepared
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
@@ -29,7 +27,6 @@ from cdc.model.position import FilePosition, file_number
 from cdc.observe.logs import fields, get_logger
 
 log = get_logger(__name__)
-_NOTHING: tuple[Item, ...] = ()
 
 
 class Group(NamedTuple):
@@ -43,19 +40,17 @@ class Group(NamedTuple):
 _LEAVES_SHAPES = frozenset((Effect.HARMLESS, Effect.TRUNCATE, Effect.ROWS_BY_STATEMENT))
 
 
-class Scan(Transactions):
+class Scan(Groups):
     """Transactions without rows: the event at hand, and the last group that ended."""
 
-    def __init__(self, point: SourcePoint, capture: Capture, flavor: str) -> None:
-        super().__init__(point, capture, Rules(flavor))
+    def __init__(self, point: SourcePoint, flavor: str) -> None:
+        super().__init__(point, flavor)
         self.altered: set[TableName] = set()
         self.unclear = False
         self.event: Event | None = None
         self.group: Group | None = None
         self.created = 0
         self.previous_gtids: str | None = None
-        for kind in (BINLOG.TABLE_MAP_EVENT, *ALL_ROWS, *ROWS_TWINS):
-            self._handlers[kind] = self._ignore
         # A payload holds all of its transaction but the GTID.
         self._handlers[events.TRANSACTION_PAYLOAD_EVENT] = self._end
 
@@ -70,15 +65,11 @@ class Scan(Transactions):
 
     def items(self, event: Event) -> Iterable[Item]:
         self.event = event
-        handler = self._handlers.get(event.kind)
-        return _NOTHING if handler is None else handler(event)
+        return super().items(event)
 
     def enter_file(self, file: str, created: int, query_post_header: int) -> None:
         super().enter_file(file, created, query_post_header)
         self.created = created
-
-    def _ignore(self, event: Event) -> Sequence[Item]:
-        return _NOTHING
 
     def _harmless(self, event: Event) -> Sequence[Item]:
         if event.kind == BINLOG.PREVIOUS_GTIDS_LOG_EVENT:
@@ -92,21 +83,13 @@ class Scan(Transactions):
             self.unclear = True
         elif statement.effect not in _LEAVES_SHAPES:
             self.altered.update(statement.tables)
-        return _NOTHING
-
-    def _xa_statement(self, event: Event, sql: bytes) -> Iterable[Item]:
-        if first_words(sql) in {"XA START", "XA BEGIN", "XA END"}:
-            return super()._xa_statement(event, sql)
-        return self._end(event)
-
-    def _xa_prepare(self, event: Event) -> Iterable[Item]:
-        return self._end(event)
+        return NOTHING
 
     def _end(self, event: Event) -> Sequence[Item]:
         start, commit_us = self.boundary, self._commit_us
         super()._end(event)
         self.group = Group(start, self._point(event.end), commit_us)
-        return _NOTHING
+        return NOTHING
 
 
 class Scanner:
@@ -120,7 +103,6 @@ class Scanner:
         self._flavor = flavor
         self._source_id = source_id
         self._dump = dump or (lambda request: BinlogConnection(config, request))
-        self._capture = Capture(config, load("python"))
 
     def head(self, file: str) -> SourcePoint:
         """A file's beginning, with its creation and what was executed before it. Raises PositionError."""
@@ -192,7 +174,7 @@ class Scanner:
         return frozenset(scan.altered)
 
     def _scan(self, point: SourcePoint) -> Scan:
-        return Scan(point, self._capture, self._flavor)
+        return Scan(point, self._flavor)
 
     def _walk(self, scan: Scan, gtid_set: bytes | None = None) -> Iterator[Event]:
         begin = scan.boundary

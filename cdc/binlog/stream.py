@@ -1,4 +1,4 @@
-"""The binlog stream: raw events of one dump, checked and placed in their file, handed on to `Transactions`.
+"""The binlog stream: raw events of one dump, checked and placed in their file, handed on to `Groups`.
 
 Here: length and CRC32 of every event, offsets in 64 bits, files that follow one another, heartbeats, and the position
 that every error about an event carries.
@@ -13,8 +13,8 @@ from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
 from cdc.binlog.events import Event
+from cdc.binlog.groups import Groups
 from cdc.binlog.port import Item
-from cdc.binlog.transactions import Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import (
     BinlogDamaged,
@@ -50,7 +50,7 @@ class BinlogStream:
         self,
         connection: RawEvents,
         point: SourcePoint,
-        transactions: Transactions,
+        transactions: Groups,
         *,
         offset: int | None = None,
         by_gtids: bool = False,

@@ -120,3 +120,12 @@ def test_a_flipped_bit_gives_the_same_rows_or_a_typed_error(name: str, data: st.
     raw[number] = signed(bytes(changed)) if has_checksums(golden) else bytes(changed)
     with suppress(CdcError):
         Recorded(golden, raw).items()
+
+
+def test_rows_of_an_xa_transaction_that_are_taken_back_stop() -> None:
+    golden = GOLDEN["mysql_xa_two_phases"]
+    raw = Recorded(golden).raw
+    (number,) = [n for n, one in enumerate(raw) if b"XA END X'78',X'',1" in one]
+    raw[number] = signed(raw[number].replace(b"XA END X'78',X'',1", b"ROLLBACK TO `aaaa`"))
+    with pytest.raises(NotUnderstood, match="ROLLBACK TO SAVEPOINT after rows"):
+        Recorded(golden, raw).items()
