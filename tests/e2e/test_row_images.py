@@ -60,8 +60,11 @@ def test_an_update_of_one_column_leaves_a_blob_at_the_target_alone(case: ThreeSi
     )
 
 
-@pytest.mark.parametrize(("source", "image"), IMAGES, indirect=["source"], ids=["-".join(one) for one in IMAGES])
-@pytest.mark.parametrize("missing_rows", ["error", "insert"])
+@pytest.mark.parametrize(
+    ("source", "image", "missing_rows"),
+    [("mysql", "MINIMAL", "error"), ("mysql", "NOBLOB", "insert"), ("mariadb", "MINIMAL", "insert")],
+    indirect=["source"],
+)
 def test_an_update_of_a_row_that_the_target_lacks_is_refused(case: ThreeSinks, image: str, missing_rows: str) -> None:
     """Even where whole rows would be taken as inserts."""
     for sink in case.document["sinks"].values():
