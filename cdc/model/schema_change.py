@@ -119,7 +119,7 @@ class SchemaChange:
             None if schema is None else TableSchema.from_json(schema),
             None if raw["to"] is None else tuple(raw["to"]),
             raw["ddl"],
-            raw["again"],
+            raw.get("again", False),
         )
 
 

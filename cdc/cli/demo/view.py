@@ -76,7 +76,9 @@ class View:
 
     def refresh(self) -> None:
         progress = self._parts.target(self._sink).progress()
-        self.applied = sum(row.count for row in progress.values())
+        counted = sum(row.count for row in progress.values())
+        # The creation of each of the shop's tables stands at the head of every lane, and is counted there.
+        self.applied = max(0, counted - len(progress) * Shop.TABLES)
         prefix = f"{self._sink}/"
         holders = self._parts.coordination.holders()
         self.owners = {name.removeprefix(prefix): held for name, held in holders.items() if name.startswith(prefix)}
@@ -84,7 +86,7 @@ class View:
         mine = {lane.removeprefix(prefix): text for lane, text in marks.items() if lane.startswith(prefix)}
         self.latencies.update(mine)
         # The workers' last marks, which carry the latencies, come a second after their last commit.
-        self.marked = sum(orjson.loads(text)["count"] for text in mine.values()) == self.applied
+        self.marked = sum(orjson.loads(text)["count"] for text in mine.values()) == counted
         self._measure()
         if self._live is not None:
             counts = {lane: row.count for lane, row in progress.items()}

@@ -38,6 +38,8 @@ class Shop:
     `transactions` and `changes` (by kind; a key change counts once) are what it committed.
     """
 
+    TABLES = sum(statement.startswith("CREATE TABLE") for statement in _SCHEMA)
+
     def __init__(self, connection: Any, transactions_per_second: int, seed: int = 7) -> None:
         self._connection = connection
         self._pace = 1 / transactions_per_second
