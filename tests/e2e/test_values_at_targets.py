@@ -172,7 +172,7 @@ def test_rows_are_found_again_by_keys_of_every_type(
         found: list[str] = []
         for table, columns in source.tables.items():
             now = source.selected(table)
-            assert len(now) > 1
+            assert now
             for target, url in urls.items():
                 one = Expected(target, source.tables)
                 one.follow(table, now)
