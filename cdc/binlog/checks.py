@@ -50,8 +50,8 @@ _ADVICE = (
     Demand(
         "binlog_row_image",
         ("FULL",),
-        "updates carry changed columns only: one that changes a key stops the reader, and at MariaDB one that may be a REPLACE or "
-        "changes a virtual column",
+        "updates carry changed columns only: one that changes a key stops the reader, and at MariaDB one that may be a "
+        "REPLACE or changes a virtual column",
         "SET GLOBAL binlog_row_image=FULL",
     ),
 )

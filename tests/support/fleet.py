@@ -91,7 +91,9 @@ class Fleet:
         """`cdc run FILE --drain`, to its end: what was committed at the source by now is applied then. Others of this
         fleet may run beside it."""
         done = cdc("run", str(self.file), "--drain", environment=self._environment, timeout=seconds)
-        errors = "\n".join(line for line in done.stderr.splitlines() if " INFO " not in line and " WARNING " not in line)
+        errors = "\n".join(
+            line for line in done.stderr.splitlines() if " INFO " not in line and " WARNING " not in line
+        )
         assert done.returncode == 0, (
             f"drain: status {done.returncode}\n{done.stderr[-_LOG_CHARACTERS:]}\n{self.logs()}\n{errors}"
         )

@@ -264,7 +264,10 @@ def test_names_are_quoted_and_texts_escaped_everywhere() -> None:
 
 
 def test_a_zero_date_as_fill_matters_at_postgresql_only_where_there_are_rows() -> None:
-    for column, fill in ((Column("d", "date"), "0000-00-00"), (Column("d", "datetime", scale=0), "2024-00-10T00:00:00")):
+    for column, fill in (
+        (Column("d", "date"), "0000-00-00"),
+        (Column("d", "datetime", scale=0), "2024-00-10T00:00:00"),
+    ):
         plan = _plan(POSTGRESQL, _found(POSTGRESQL, V), AddColumn(column, fill))
         assert [check.sql for check in plan.checks] == ['SELECT 1 FROM "t" LIMIT 1']
         assert "DEFAULT" not in "".join(plan.alter)
