@@ -181,8 +181,11 @@ def test_rows_are_found_again_by_keys_of_every_type(
 
 
 def _is_key(kind: Kind) -> bool:
-    """Of texts in many charsets a few are enough."""
+    """Of texts in many charsets a few are enough. An ENUM with a member '' has two keys, number 0 and that one, of one text: in
+    change events, and so at targets, they are one."""
     column = kind.column
+    if "" in column.members:
+        return False
     if column.type in {"char", "varchar"}:
         few = column.charset in {"utf8mb4", "latin1", "sjis", "utf16"} and "compressed" not in kind.name
         return few and (column.length or 0) < 700
