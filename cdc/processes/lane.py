@@ -87,12 +87,15 @@ class LaneWorker:
         self._gate = LaneGate(progress)
         self._pending = Pending(self._gate.progress, whole_transactions=duty.whole_transactions)
         self._wanted = TableFilter(duty.sink.tables)
-        self._refusals = Refusals(writer, duty.sink.on_error == "dead_letter")
+        self._refusals = Refusals(writer, duty.sink.on_error == "dead_letter", self._go_on)
+        self._stop: threading.Event | None = None
+        self._beat: Callable[[], None] = lambda: None
         self._open = False
         self._patient = False
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """`beat` is called at every turn: a lane that does not turn is stuck."""
+        self._stop, self._beat = stop, beat
         try:
             while not stop.is_set():
                 self._held.require()
@@ -258,6 +261,15 @@ class LaneWorker:
                 time.sleep(backoff.next())
             finally:
                 self._patient = False
+
+    def _go_on(self) -> None:
+        """Long work inside one transaction: raises LeaseLost where it must not be gone on with."""
+        self._held.require()
+        self._beat()
+        if self._stop is not None and self._stop.is_set():
+            raise LeaseLost(
+                "stopped while refused rows were told from others", hint="nothing to do: it is rolled back and done again"
+            )
 
     def _begin(self) -> None:
         self._held.require()

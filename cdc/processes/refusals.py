@@ -22,12 +22,14 @@ def _name(change: Change) -> _KeyName:
 
 
 class Refusals:
-    """Works inside the writer's open transaction. `allowed`: whether the connector says `on_error: dead_letter`."""
+    """Works inside the writer's open transaction. `allowed`: whether the connector says `on_error: dead_letter`. `go_on` is
+    called again and again while refused rows are told from others, which takes long where they are many; it raises to end it."""
 
-    def __init__(self, writer: LaneWriter, allowed: bool) -> None:
+    def __init__(self, writer: LaneWriter, allowed: bool, go_on: Callable[[], None]) -> None:
         self._writer = writer
         self.allowed = allowed
-        self._parked: frozenset[_KeyName] = frozenset()
+        self._go_on = go_on
+        self._parked: set[_KeyName] = set()
         self._ask = True
 
     def begin(self) -> None:
@@ -37,7 +39,7 @@ class Refusals:
         they are settled there is nothing to ask for.
         """
         if self._ask:
-            self._parked = self._writer.parked()
+            self._parked = set(self._writer.parked())
             self._ask = self.allowed or bool(self._parked)
 
     def pass_parked(self, changes: Sequence[Change]) -> Sequence[Change]:
@@ -56,6 +58,7 @@ class Refusals:
 
         Returns how many events were parked. Keys keep the order of their first change.
         """
+        self._go_on()
         keys = list(dict.fromkeys(map(_name, run)))
         if len(keys) == 1:
             self._park(run, error)
@@ -73,7 +76,7 @@ class Refusals:
         first, *behind = changes
         letters = [DeadLetter(first, error.message), *(DeadLetter(change, _WAITS) for change in behind)]
         self._writer.park(letters)
-        self._parked |= {_name(first)}
+        self._parked.add(_name(first))
         log.warning(
             "the target refused a row; its key waits in the dead letters",
             extra=fields(

@@ -10,7 +10,7 @@ from cdc.coordination.port import Lease
 from cdc.model.change import Draft, Message, Transaction
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import SinkConfig
-from cdc.model.errors import PoisonMessage
+from cdc.model.errors import LeaseLost, PoisonMessage
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
 from cdc.observe.metrics import Metrics
@@ -107,3 +107,15 @@ def test_a_message_that_is_not_ours_stops_the_sink_where_the_connector_says_so()
     with pytest.raises(PoisonMessage):
         lane.work(whole_transactions=False)
     assert lane.target.dead_letter_count() == 0
+
+
+def test_a_sink_that_is_stopped_among_many_refused_rows_leaves_them_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane("dead_letter")
+    lane.publish(*messages())
+    monkeypatch.setattr(lane.target.store, "refuse", lambda table, row: "it breaks a rule")
+    with pytest.raises(LeaseLost, match="stopped while refused rows"):
+        lane.work(whole_transactions=False)
+    assert lane.target.dead_letter_count() == 0
+    monkeypatch.setattr(lane.target.store, "refuse", lambda table, row: None)
+    lane.work(whole_transactions=False)
+    assert lane.rows() == [1, 2]
