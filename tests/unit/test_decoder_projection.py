@@ -99,6 +99,13 @@ def test_a_key_column_cannot_be_excluded() -> None:
         Projection(USERS, ["shop.users.id"], [], b"")
 
 
+def test_an_enumeration_whose_two_empty_values_are_one_text_is_no_key() -> None:
+    columns = (Column("e", "enum", members=("", "a"), nullable=False), Column("v", "int"))
+    with pytest.raises(TableRefused, match="two rows would be one"):
+        Projection(TableSchema("shop", "t", columns, ("e",)), (), (), b"")
+    Projection(TableSchema("shop", "t", columns, ("v",)), (), (), b"")
+
+
 # ---- rows whose images lack columns
 
 _ = ABSENT

@@ -211,3 +211,10 @@ def _require_key_columns(schema: TableSchema, names: Sequence[str]) -> None:
                 f"column {schema.name}.{column} is excluded, but belongs to the table's primary key",
                 hint="mask it instead (`mask_columns`): equal keys have equal hashes",
             )
+        found = schema.column(column)
+        if found.type == "enum" and "" in found.members:
+            raise TableRefused(
+                f"column {schema.name}.{column} is in the primary key, and is an ENUM with the member '': that and the refused "
+                "value, number 0, have one text, so two rows would be one",
+                hint=f"rename the member (ALTER TABLE {schema.name} MODIFY {column} …), or exclude the table from `tables`",
+            )
