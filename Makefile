@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/cdc demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

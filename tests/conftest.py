@@ -2,8 +2,20 @@
 
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+_TESTS = Path(__file__).parent
+
+
+_SLOWEST_FIRST = ("faults", "e2e", "integration", "contract", "unit")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tiers with the longest files first, so that two workers end together; within a tier the order stays random."""
+    items.sort(key=lambda item: _SLOWEST_FIRST.index(item.path.relative_to(_TESTS).parts[0]))
 
 
 @pytest.hookimpl(wrapper=True)
