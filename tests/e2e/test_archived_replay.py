@@ -154,6 +154,8 @@ def keys_left(events: list[dict[str, Any]]) -> set[tuple[str, tuple[Any, ...]]]:
         if event["op"] == "t":
             left = {known for known in left if known[0] != table}
             continue
+        if event["op"] == "m":  # a table was made or altered
+            continue
         row = event["before"] if event["op"] == "d" else event["after"]
         key = (table, tuple(row[name] for name in TABLES[table]))
         (left.discard if event["op"] == "d" else left.add)(key)
