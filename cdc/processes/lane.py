@@ -268,7 +268,8 @@ class LaneWorker:
         self._beat()
         if self._stop is not None and self._stop.is_set():
             raise LeaseLost(
-                "stopped while refused rows were told from others", hint="nothing to do: it is rolled back and done again"
+                "stopped while refused rows were told from others",
+                hint="nothing to do: it is rolled back and done again",
             )
 
     def _begin(self) -> None:

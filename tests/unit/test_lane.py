@@ -109,7 +109,9 @@ def test_a_message_that_is_not_ours_stops_the_sink_where_the_connector_says_so()
     assert lane.target.dead_letter_count() == 0
 
 
-def test_a_sink_that_is_stopped_among_many_refused_rows_leaves_them_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sink_that_is_stopped_among_many_refused_rows_leaves_them_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lane = Lane("dead_letter")
     lane.publish(*messages())
     monkeypatch.setattr(lane.target.store, "refuse", lambda table, row: "it breaks a rule")
