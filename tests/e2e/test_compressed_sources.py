@@ -125,6 +125,7 @@ def event_types(source: Database) -> dict[str, int]:
     ids=str,
 )
 @pytest.mark.parametrize("killed", ["reader", "sink"])
+@pytest.mark.faults  # minutes each
 def test_a_large_compressed_transaction_passes_in_bounded_memory_with_a_kill_in_its_middle(
     kinds: Kinds, killed: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

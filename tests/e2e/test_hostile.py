@@ -100,6 +100,7 @@ KEPT = [
 """Names that a target, or Lockstep there, keeps for itself."""
 
 
+@pytest.mark.faults  # a run of the whole pipeline for each name; the names themselves are in tests/unit and tests/contract
 @pytest.mark.parametrize("source", ["mysql"], indirect=True)
 @pytest.mark.parametrize(("target", "name", "of"), [*REFUSED, *KEPT], ids=ascii)
 def test_a_name_that_a_target_cannot_have_is_refused_in_one_line(

@@ -153,6 +153,7 @@ def test_every_value_of_every_type_reaches_every_target_or_waits_as_a_dead_lette
     _run_all(mariadb_db, request, tmp_path)
 
 
+@pytest.mark.faults  # minutes each: a table and two drains for every type
 @pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
 def test_rows_are_found_again_by_keys_of_every_type(
     flavor: str, request: pytest.FixtureRequest, tmp_path: Path
