@@ -7,6 +7,7 @@ Storage: the comment at the head of sql-common/json_binary.h
 import math
 import re
 import struct
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from typing import Any
 
@@ -80,7 +81,7 @@ def _key_order(key: str) -> tuple[int, bytes]:
     return len(raw), raw
 
 
-class _Document:
+class _Document(ABC):
     """Values refer to their parts by offsets, which damaged bytes can make overlap; in a sound document they never do. So
     all values and strings together cannot take more bytes than there are: that bounds the work."""
 
@@ -92,11 +93,11 @@ class _Document:
         """The document as the subclass makes it."""
         return self._value(self._data[0], 1, 0) if self._data else "null"
 
-    def _array(self, items: list[Any]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _array(self, items: list[Any]) -> Any: ...
 
-    def _object(self, keys: list[str], values: list[Any]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _object(self, keys: list[str], values: list[Any]) -> Any: ...
 
     def _spend(self, size: int) -> None:
         self._budget -= size
