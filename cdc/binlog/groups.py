@@ -13,7 +13,7 @@ from pymysqlreplication.constants import BINLOG
 from cdc.binlog import compression, events, statements
 from cdc.binlog.events import Event
 from cdc.binlog.gtid import gtids
-from cdc.binlog.history import status
+from cdc.binlog.history import Session, status
 from cdc.binlog.port import End, Item, Passed
 from cdc.binlog.refused_events import HARMLESS
 from cdc.binlog.statements import Effect, Statement
@@ -22,7 +22,7 @@ from cdc.model.errors import BinlogDamaged
 
 _PASSED_EVERY_SECONDS = 0.05
 NOTHING: tuple[Item, ...] = ()
-_NO_SESSION = status.Session()
+_NO_SESSION = Session()
 
 Handler = Callable[[Event], Iterable[Item]]
 
@@ -221,8 +221,6 @@ class Groups:
     def _refuse_undoing(self, what: str) -> None:
         """Raises NotUnderstood where rows that were shown are taken back."""
 
-    def _applied(
-        self, statement: Statement, query: events.Query, session: status.Session, event: Event
-    ) -> Iterable[Item]:
+    def _applied(self, statement: Statement, query: events.Query, session: Session, event: Event) -> Iterable[Item]:
         """What a statement that is no part of a transaction's frame amounts to."""
         return NOTHING

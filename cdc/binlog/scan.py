@@ -14,8 +14,8 @@ from cdc.binlog.compression import payload_events
 from cdc.binlog.connection import MOST_OFFSET, BinlogConnection, DumpRequest
 from cdc.binlog.events import Event
 from cdc.binlog.groups import NOTHING, Groups
+from cdc.binlog.history import Session
 from cdc.binlog.history.context import TableName
-from cdc.binlog.history.status import Session
 from cdc.binlog.port import BinlogFile, Item
 from cdc.binlog.statements import Effect, Statement
 from cdc.binlog.stream import BinlogStream, RawEvents

@@ -224,7 +224,7 @@ def _defaults(rows: Iterable[_Described], columns: dict[str, Column], flavor: st
 
 
 # A TIMESTAMP's constant default is shown in the time zone of a session that is not known: it is left out.
-_CONTEXT = Context("", 0, 0, "", 0, "")
+_CONTEXT = Context(Place("", 0, 0), "", 0, "")
 
 
 def _is_cut(column: Column, literal: Sequence[Word], flavor: str) -> bool:

@@ -13,7 +13,7 @@ from cdc.binlog.capture import Capture, CapturedTable
 from cdc.binlog.decoder.port import ROWS_EVENTS
 from cdc.binlog.events import Event
 from cdc.binlog.groups import NOTHING, Groups
-from cdc.binlog.history import Context, History, Place, status
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.binlog.history.context import TableName
 from cdc.binlog.judgement import Case, judge
 from cdc.binlog.port import Altered, Begin, Item, Remembered, Rows, Truncated
@@ -97,9 +97,12 @@ class Transactions(Groups):
         self._maps[table_id] = table
         return self._observed(event) if self._capture.unseen else NOTHING
 
+    def _place(self, event: Event) -> Place:
+        return Place(self._boundary.source_id, file_number(self.file), event.end)
+
     def _observed(self, event: Event) -> Sequence[Item]:
         """Table maps have told shapes that may be new to the schema history."""
-        place = Place(self._boundary.source_id, file_number(self.file), event.end)
+        place = self._place(event)
         schemas, self._capture.unseen = self._capture.unseen, []
         found = [self._history.observe(schema, place) for schema in schemas]
         versions = [version for version in found if version is not None]
@@ -145,9 +148,7 @@ class Transactions(Groups):
         for inner in compression.payload_events(event.body):
             if inner.kind == events.TRANSACTION_PAYLOAD_EVENT:
                 raise BinlogDamaged("a payload inside a payload", hint="look at the server's disk")
-            yield from self.items(
-                Event(inner.kind, inner.timestamp, inner.server_id, event.start, event.end, inner.body)
-            )
+            yield from self.items(_opened(inner, event))
 
     def _shown_begin(self) -> Begin:
         self._begun = True
@@ -193,7 +194,7 @@ class Transactions(Groups):
         for event in packed:
             if event.kind == events.TRANSACTION_PAYLOAD_EVENT:
                 for inner in compression.payload_events(event.body):
-                    yield Event(inner.kind, inner.timestamp, inner.server_id, event.start, event.end, inner.body)
+                    yield _opened(inner, event)
             elif event.kind in compression.ROWS_TWINS:
                 kind, body = compression.mariadb_rows(event.kind, event.body)
                 yield replace(event, kind=kind, body=body)
@@ -215,9 +216,7 @@ class Transactions(Groups):
                 hint="compare the tables of this transaction, then `cdc replay --from` the position after it",
             )
 
-    def _applied(
-        self, statement: Statement, query: events.Query, session: status.Session, event: Event
-    ) -> Iterable[Item]:
+    def _applied(self, statement: Statement, query: events.Query, session: Session, event: Event) -> Iterable[Item]:
         captured = self._captured(statement)
         if statement.effect is Effect.TRUNCATE and captured:
             begin = () if self._begun else (self._shown_begin(),)
@@ -226,37 +225,27 @@ class Transactions(Groups):
             return self._schema_changed(statement, query, session, event)
         if statement.effect is not Effect.HARMLESS:
             words = statements.first_words(query.sql)
-            place, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
+            place, behind = self._ends(event)
             judge(Case(statement.effect, words, statement.tables, captured, place, behind))
         return NOTHING
+
+    def _ends(self, event: Event) -> tuple[str, str]:
+        """Where the event starts and where it ends, for messages."""
+        return f"{self.file}:{event.start}", f"{self.file}:{event.end}"
 
     def _require_known_tables(self, statement: Statement, event: Event) -> None:
         """What a database held can only be told from the schema history, which may not reach back so far."""
         ((db, _),) = statement.tables
         if not self._knows_tables and self._capture.in_database(db):
-            at, behind = f"{self.file}:{event.start}", f"{self.file}:{event.end}"
+            at, behind = self._ends(event)
             self._rules.schema.hands_on(SchemaChange("drop", db, "*"), place=at, behind=behind)
 
     def _schema_changed(
-        self, statement: Statement, query: events.Query, session: status.Session, event: Event
+        self, statement: Statement, query: events.Query, session: Session, event: Event
     ) -> Iterator[Item]:
-        place = Place(self._boundary.source_id, file_number(self.file), event.end)
-        context = Context(
-            place.source_id,
-            place.file,
-            place.offset,
-            query.db,
-            event.timestamp,
-            self._rules.flavor,
-            session.sql_mode,
-            session.utf8mb4_collation,
-            session.server_collation,
-            session.time_zone,
-            session.microseconds,
-            session.explicit_timestamps,
-            session.unfinished,
-        )
-        behind = f"{self.file}:{event.end}"
+        place = self._place(event)
+        context = Context(place, query.db, event.timestamp, self._rules.flavor, session)
+        at, behind = self._ends(event)
         try:
             outcome = self._history.statement(statements.text(query.sql, session.charset), context)
         except NotUnderstood as error:
@@ -268,7 +257,6 @@ class Transactions(Groups):
         self._capture.forget()
         if outcome.versions:
             yield Remembered(outcome.versions)
-        at = f"{self.file}:{event.start}"
         for row, change in enumerate(outcome.changes):
             projected = self._capture.projected(change)
             if projected is not None and self._rules.schema.hands_on(projected, place=at, behind=behind):
@@ -283,6 +271,10 @@ class Transactions(Groups):
         if statement.effect is Effect.DROP_DATABASE:
             return tuple(name for name in names if self._capture.in_database(name[0]))
         return tuple(name for name in names if self._capture.filter(*name))
+
+
+def _opened(inner: compression.Inner, payload: Event) -> Event:
+    return Event(inner.kind, inner.timestamp, inner.server_id, payload.start, payload.end, inner.body)
 
 
 def _rows_without_map(table_id: int, inside: bool) -> FatalError:

@@ -97,21 +97,7 @@ class Follower:
         self._count += 1
         session = status.read(query.status, self.kind)
         text = statements.text(query.sql, session.charset)
-        context = Context(
-            "s",
-            1,
-            self._count,
-            query.db,
-            self._when(),
-            self.kind,
-            session.sql_mode,
-            session.utf8mb4_collation,
-            session.server_collation,
-            session.time_zone,
-            session.microseconds,
-            session.explicit_timestamps,
-            session.unfinished,
-        )
+        context = Context(Place("s", 1, self._count), query.db, self._when(), self.kind, session)
         outcome = self.history.statement(text, context)
         self.changes += outcome.changes
         for change in outcome.changes:

@@ -2,13 +2,14 @@
 
 import pytest
 
-from cdc.binlog.history import Context, History
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import Column
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange, Step
 from cdc.model.table_version import TableVersion
 
-CONTEXT = Context("s", 1, 100, "db", 1_700_000_000, "mysql", utf8mb4_collation=255, explicit_timestamps=True)
+SESSION = Session(utf8mb4_collation=255, explicit_timestamps=True)
+CONTEXT = Context(Place("s", 1, 100), "db", 1_700_000_000, "mysql", SESSION)
 T = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(9))"
 FULL = "(`id` int NOT NULL, `a` int DEFAULT NULL, `b` varchar(9) DEFAULT NULL, PRIMARY KEY (`id`)) ENGINE=InnoDB"
 SWAP = "RENAME TABLE `db`.`t` TO `db`.`_t_old`, `db`.`_t_new` TO `db`.`t`"

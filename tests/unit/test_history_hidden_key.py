@@ -2,10 +2,11 @@
 
 import pytest
 
-from cdc.binlog.history import Context, History
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.model.table_version import TableVersion
 
-CONTEXT = Context("s", 1, 100, "db", 1_700_000_000, "mysql", utf8mb4_collation=255, explicit_timestamps=True)
+SESSION = Session(utf8mb4_collation=255, explicit_timestamps=True)
+CONTEXT = Context(Place("s", 1, 100), "db", 1_700_000_000, "mysql", SESSION)
 GENERATED = "my_row_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT /*!80023 INVISIBLE */"
 
 

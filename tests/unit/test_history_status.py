@@ -2,7 +2,8 @@
 
 import pytest
 
-from cdc.binlog.history.status import Session, read
+from cdc.binlog.history import Session
+from cdc.binlog.history.status import read
 
 HEAD = "00 00 00 00 00 01 20 00 a0 45 00 00 00 00 06 03 73 74 64"
 MYSQL_MODE = 0x45A00020

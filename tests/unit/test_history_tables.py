@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from cdc.binlog.history import Context, History, Place
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange, SetKey, Step
 from cdc.model.table_version import TableVersion
 
-CONTEXT = Context("s", 1, 100, "db", 1_700_000_000, "mysql", utf8mb4_collation=255, explicit_timestamps=True)
+SESSION = Session(utf8mb4_collation=255, explicit_timestamps=True)
+CONTEXT = Context(Place("s", 1, 100), "db", 1_700_000_000, "mysql", SESSION)
 BASE = [
     TableVersion("s", 1, 4, "db", "", None, collation="utf8mb4_0900_ai_ci"),
     TableVersion("s", 1, 4, "other", "", None, collation="latin1_swedish_ci"),
@@ -95,7 +96,7 @@ def test_a_database_s_default_collation_comes_from_where_it_was_said_last() -> N
         "CREATE DATABASE new",
         "CREATE TABLE new.t (a TEXT)",
     ):
-        known.statement(sql, CONTEXT._replace(server_collation=8))
+        known.statement(sql, CONTEXT._replace(session=SESSION._replace(server_collation=8)))
     assert [known.version("other", table).collation for table in "tuv"] == [  # type: ignore[union-attr]
         "latin1_swedish_ci",
         "latin2_bin",
@@ -282,7 +283,7 @@ def test_mariadb_s_conditions() -> None:
 
 def test_the_first_phase_of_an_alter_changes_nothing() -> None:
     known = history(T)
-    assert changes(known, "ALTER TABLE t ADD c INT", CONTEXT._replace(unfinished=True)) == []
+    assert changes(known, "ALTER TABLE t ADD c INT", CONTEXT._replace(session=SESSION._replace(unfinished=True))) == []
     assert names(known) == ["id", "a", "b"]
 
 
@@ -330,7 +331,7 @@ def test_hostile_names(name: str) -> None:
 
 
 def test_ansi_quotes() -> None:
-    ansi = CONTEXT._replace(sql_mode=4)
+    ansi = CONTEXT._replace(session=SESSION._replace(sql_mode=4))
     known = history('CREATE TABLE "a""b" ("x y" INT COMMENT \'"\', "z" INT DEFAULT \'5\')', context=ansi)
     assert [column.name for column in schema(known, 'a"b').columns] == ["x y", "z"]
     assert steps(known, 'ALTER TABLE "a""b" DROP "x y"', ansi) == (DropColumn("x y"),)
@@ -403,7 +404,7 @@ def test_what_a_table_map_cannot_tell_is_no_difference() -> None:
 
 
 def test_timestamps_without_a_word_on_null() -> None:
-    old = CONTEXT._replace(explicit_timestamps=False)
+    old = CONTEXT._replace(session=SESSION._replace(explicit_timestamps=False))
     known = history("CREATE TABLE t (id INT, a TIMESTAMP, b TIMESTAMP, c TIMESTAMP NULL)", context=old)
     assert [column.nullable for column in schema(known, "t").columns] == [True, False, False, True]
     version = known.version("db", "t")
@@ -411,7 +412,11 @@ def test_timestamps_without_a_word_on_null() -> None:
     assert "a" not in version.defaults
     assert version.defaults["b"] == "0000-00-00T00:00:00Z"
     with pytest.raises(NotUnderstood, match="explicit_defaults_for_timestamp"):
-        changes(history(T), "ALTER TABLE t ADD c TIMESTAMP", CONTEXT._replace(explicit_timestamps=None))
+        changes(
+            history(T),
+            "ALTER TABLE t ADD c TIMESTAMP",
+            CONTEXT._replace(session=SESSION._replace(explicit_timestamps=None)),
+        )
 
 
 def test_a_long_definition_of_another_s_table_is_not_read_to_its_end() -> None:

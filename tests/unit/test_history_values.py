@@ -2,13 +2,14 @@
 
 import pytest
 
-from cdc.binlog.history import Context, History
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.model.change import Value
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema_change import AddColumn
 from cdc.model.table_version import TableVersion
 
-CONTEXT = Context("s", 1, 100, "db", 1_700_000_000, "mysql", utf8mb4_collation=255, explicit_timestamps=True)
+SESSION = Session(utf8mb4_collation=255, explicit_timestamps=True)
+CONTEXT = Context(Place("s", 1, 100), "db", 1_700_000_000, "mysql", SESSION)
 BASE = [TableVersion("s", 1, 4, "db", "", None, collation="utf8mb4_0900_ai_ci")]
 
 
@@ -116,7 +117,7 @@ def test_mariadb_s_own(definition: str, value: Value) -> None:
     ],
 )
 def test_the_time_of_the_statement(definition: str, zone: str | None, value: Value) -> None:
-    assert added(definition, CONTEXT._replace(time_zone=zone, microseconds=123456)) == value
+    assert added(definition, CONTEXT._replace(session=SESSION._replace(time_zone=zone, microseconds=123456))) == value
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from cdc.binlog.history import Context, History, Place
+from cdc.binlog.history import Context, History, Place, Session
 from cdc.model.schema import Column, TableSchema
 from cdc.model.table_version import TableVersion
 
-CONTEXT = Context("s", 1, 100, "db", 1_700_000_000, "mysql", utf8mb4_collation=255, explicit_timestamps=True)
+SESSION = Session(utf8mb4_collation=255, explicit_timestamps=True)
+CONTEXT = Context(Place("s", 1, 100), "db", 1_700_000_000, "mysql", SESSION)
 BASE = TableVersion("s", 1, 4, "db", "", None, collation="utf8mb4_0900_ai_ci")
 T = (
     "CREATE TABLE t (id INT PRIMARY KEY, a INT NOT NULL, v INT AS (a + 1), "

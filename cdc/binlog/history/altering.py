@@ -174,7 +174,7 @@ def _default_alone(slot: Slot, default: Default, context: Context) -> Value | No
 def _promote_first_timestamp(shape: Shape, context: Context) -> None:
     """Without explicit_defaults_for_timestamp the first TIMESTAMP NOT NULL without a default gets CURRENT_TIMESTAMP
     (promote_first_timestamp_column in sql/sql_table.cc)."""
-    if context.explicit_timestamps is not False:
+    if context.session.explicit_timestamps is not False:
         return
     first = next((slot for slot in shape.slots if slot.column.type == "timestamp" and not slot.column.nullable), None)
     if first is None or first.definition is None or first.definition.on_update:

@@ -60,8 +60,8 @@ def default_collation(charset: str, context: Context) -> str:
 
 
 def _of_utf8mb4(context: Context) -> str:
-    if context.utf8mb4_collation is not None:
-        return by_id(context.utf8mb4_collation)
+    if context.session.utf8mb4_collation is not None:
+        return by_id(context.session.utf8mb4_collation)
     # MySQL says it with every statement since 8.0.11; who does not is older.
     return "utf8mb4_general_ci"
 

@@ -91,11 +91,11 @@ def _nullable(made: Definition, context: Context) -> bool:
         return made.nullable
     if made.type.name != "timestamp" or made.default.source is Source.GENERATED:
         return True
-    if context.explicit_timestamps is None:
+    if context.session.explicit_timestamps is None:
         raise LookupError(
             f"column {made.name} says neither NULL nor NOT NULL, and the binlog not whether explicit_defaults_for_timestamp is on"
         )
-    return context.explicit_timestamps
+    return context.session.explicit_timestamps
 
 
 def converted(column: Column, collation: str) -> Column:

@@ -24,22 +24,16 @@ class Place(NamedTuple):
     offset: int
 
 
-class Context(NamedTuple):
-    """Of one statement; `history.status.read` has what the query event tells of it.
+class Session(NamedTuple):
+    """What a query event tells of the session that its statement ran in (`history.status.read`); None: it does not say.
 
-    `file`, `offset`: where the statement ends; a version holds from there on. `db`: the session's default database.
-    `timestamp`, `microseconds`: when it was executed, since 1970. `flavor`: mysql or mariadb. `utf8mb4_collation`: the default
-    collation of utf8mb4, where it is not the product's own; `server_collation`: what a database to be made takes (both ids).
-    `time_zone`: of the session. `explicit_timestamps`: explicit_defaults_for_timestamp. `unfinished`: the first phase of
-    MariaDB's ALTER in two phases, or its undoing: nothing has changed. None: the event does not say.
+    `charset`: collation id of the statement's text. `utf8mb4_collation`: the default collation of utf8mb4, where it is not the
+    product's own; `server_collation`: what a database to be made takes (both ids). `microseconds`: of the statement's time.
+    `explicit_timestamps`: explicit_defaults_for_timestamp. `unfinished`: the first phase of MariaDB's ALTER in two phases, or
+    its undoing: nothing has changed.
     """
 
-    source_id: str
-    file: int
-    offset: int
-    db: str
-    timestamp: int
-    flavor: str
+    charset: int | None = None
     sql_mode: int | None = None
     utf8mb4_collation: int | None = None
     server_collation: int | None = None
@@ -48,12 +42,23 @@ class Context(NamedTuple):
     explicit_timestamps: bool | None = None
     unfinished: bool = False
 
+
+class Context(NamedTuple):
+    """Of one statement. `place`: where it ends; a version holds from there on. `db`: the session's default database.
+    `timestamp`: when it was executed, in seconds since 1970. `flavor`: mysql or mariadb."""
+
+    place: Place
+    db: str
+    timestamp: int
+    flavor: str
+    session: Session = Session()
+
     @property
-    def place(self) -> Place:
-        return Place(self.source_id, self.file, self.offset)
+    def sql_mode(self) -> int:
+        return self.session.sql_mode or 0
 
     def has(self, mode: int) -> bool:
-        return bool((self.sql_mode or 0) & mode)
+        return bool(self.sql_mode & mode)
 
 
 class Outcome(NamedTuple):

@@ -219,7 +219,7 @@ def database(work: Work, reader: Reader, *, creates: bool, replaces: bool = Fals
     elif exists and old is not None:
         return
     given = read_database_options(reader)
-    server = work.context.server_collation
+    server = work.context.session.server_collation
     try:
         default = (None if server is None else by_id(server)) if creates else old
         collation = resolved(given.charset, given.collation, default, work.context)

@@ -47,13 +47,13 @@ class History:
     def statement(self, sql: str, context: Context) -> Outcome:
         """Raises NotUnderstood, with the table, where it cannot be told what the statement does to a captured one; then nothing
         has changed here. Statements that are no DDL of tables or databases amount to nothing."""
-        if context.unfinished:
+        if context.session.unfinished:
             return _NOTHING
         work = Work(self._versions, self._captured, self._folds, context, sql)
         if _creates_for_others(work, sql):
             return _NOTHING
         try:
-            _apply(work, Reader(words(sql, context.sql_mode or 0, context.flavor)))
+            _apply(work, Reader(words(sql, context.sql_mode, context.flavor)))
         except (LookupError, ValueError) as error:
             raise NotUnderstood(
                 f"a statement on tables is not understood: {error.args[0] if error.args else error}",
@@ -64,7 +64,7 @@ class History:
 
 def _creates_for_others(work: Work, sql: str) -> bool:
     """Whether it is a long CREATE TABLE of a table that does not matter: most of the DDL of a busy server."""
-    first = head(sql, work.context.sql_mode or 0, work.context.flavor)
+    first = head(sql, work.context.sql_mode, work.context.flavor)
     if not first:
         return False
     reader = Reader(first)

@@ -6,7 +6,8 @@ MariaDB's own (128 and up), https://mariadb.com/docs/server/reference/clientserv
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from cdc.binlog.history.context import Session
 
 _LENGTHS = {
     0: 4,  # flags
@@ -30,19 +31,6 @@ _EXPLICIT_TIMESTAMPS = 1 << 24  # of MariaDB's flags, OPTION_EXPLICIT_DEF_TIMEST
 _STARTS_ALTER, _COMMITS_ALTER, _UNDOES_ALTER = 2, 4, 8  # of MariaDB's Q_GTID_FLAGS3
 _UTF8MB4_GENERAL_CI = 45
 _TOO_MANY_DATABASES = 254
-
-
-class Session(NamedTuple):
-    """As `Context` has it; None: the event does not say. `charset`: collation id of the statement's text."""
-
-    charset: int | None = None
-    sql_mode: int | None = None
-    utf8mb4_collation: int | None = None
-    server_collation: int | None = None
-    time_zone: str | None = None
-    microseconds: int | None = None
-    explicit_timestamps: bool | None = None
-    unfinished: bool = False
 
 
 def read(status: bytes | memoryview, flavor: str) -> Session:

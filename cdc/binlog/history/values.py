@@ -77,10 +77,10 @@ def now(column: Column, digits: int, context: Context) -> Value:
     """CURRENT_TIMESTAMP(digits) of the statement."""
     microseconds = 0
     if digits and column.scale:
-        if context.microseconds is None:
+        if context.session.microseconds is None:
             raise Untold("is the time of the statement, and the binlog does not tell its fraction of a second")
         kept = min(digits, column.scale)
-        microseconds = context.microseconds // 10 ** (6 - kept) * 10 ** (6 - kept)
+        microseconds = context.session.microseconds // 10 ** (6 - kept) * 10 ** (6 - kept)
     moment = datetime.fromtimestamp(context.timestamp, UTC)
     if column.type == "timestamp":
         return f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(microseconds, column)}Z"
@@ -95,7 +95,7 @@ def now(column: Column, digits: int, context: Context) -> Value:
 
 
 def _zone(context: Context) -> tzinfo:
-    name = context.time_zone
+    name = context.session.time_zone
     if name is None or name.upper() == "SYSTEM":
         raise Untold("depends on the session's time zone, which the binlog does not tell")
     offset = re.fullmatch(r"([+-])(\d{1,2}):(\d\d)", name)
