@@ -14,6 +14,8 @@ from cdc.model.errors import LocalServerError
 
 _GUARD = Path(__file__).with_name("guard.py")
 _LOOK_SECONDS = 0.02
+# SIGKILL takes effect when the process leaves the kernel: on a stalled disk that can take long.
+_END_SECONDS = 60
 
 
 class Account(NamedTuple):
@@ -66,7 +68,7 @@ class Process:
     def alive(self) -> bool:
         if self._own is not None:
             self._own.poll()
-        return started(self.pid) == self.identity.started
+        return _is_alive(self.identity)
 
     def stop(self, grace_seconds: float) -> None:
         """Ask for a clean end, and after `grace_seconds` do not ask."""
@@ -79,9 +81,9 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL for the server and its children (PostgreSQL has one for each session)."""
-        family = descendants(self.pid)
-        _signal([self.identity, *family], signal.SIGKILL)
-        ended = _gone(lambda: self.alive() or any(started(one.pid) == one.started for one in family), 10)
+        family = [self.identity, *descendants(self.pid)]
+        _signal(family, signal.SIGKILL)
+        ended = _gone(lambda: self.alive() or any(_is_alive(one) for one in family), _END_SECONDS)
         self._let_go()
         if not ended:
             raise LocalServerError(f"process {self.pid} does not end", hint="end it by hand")
@@ -202,12 +204,18 @@ def descendants(pid: int) -> list[Identity]:
     while waiting:
         for child in children.get(waiting.pop(0), ()):
             waiting.append(child)
-            found.append(_identity(child))
+            # One that ended a moment ago, or is a zombie, has no start time, and nothing to end.
+            if (identity := _identity(child)).started:
+                found.append(identity)
     return found
 
 
 def _identity(pid: int) -> Identity:
     return Identity(pid, started(pid))
+
+
+def _is_alive(one: Identity) -> bool:
+    return bool(one.started) and started(one.pid) == one.started
 
 
 def _stat(pid: int) -> list[str]:
@@ -221,7 +229,7 @@ def _stat(pid: int) -> list[str]:
 
 def _signal(targets: Sequence[Identity], number: signal.Signals) -> None:
     for target in targets:
-        if target.started and started(target.pid) == target.started:
+        if _is_alive(target):
             try:
                 os.kill(target.pid, number)
             except ProcessLookupError:
