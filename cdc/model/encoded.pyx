@@ -1,0 +1,116 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The rows of one rows event in the wire format: what a compiled decoder hands on instead of a list of drafts.
+
+It is a Sequence[Draft]: whoever asks for a row gets one, made from its JSON. The compiled renderer (cdc.model.packed) takes the
+bytes as they are.
+"""
+
+from collections.abc import Sequence
+
+from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free, realloc
+
+import orjson
+
+from cdc.model.change import Draft
+
+_OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d"}
+
+
+cdef class EncodedRows:
+    """Rows of one table version, in the order of the event. Its makers are compiled too: Python code only reads it."""
+
+    def __cinit__(self, str db, str table, str schema):
+        self.db = db
+        self.table = table
+        self.schema = schema
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.rows)
+
+    cdef int reserve(self, Py_ssize_t more) except -1 nogil:
+        """Room for `more` bytes behind `size`."""
+        cdef Py_ssize_t capacity
+        cdef void* moved
+        if more <= self.capacity - self.size:
+            return 0
+        with gil:
+            capacity = max(2 * self.capacity, self.size + more, 4096)
+            moved = realloc(self.data, capacity)
+            if moved == NULL:
+                raise MemoryError(f"{capacity} bytes for the rows of {self.db}.{self.table}")
+            self.data = <uint8_t*>moved
+            self.capacity = capacity
+        return 0
+
+    cdef EncodedRow* add(self) except NULL nogil:
+        """One more row, whose fields its maker sets."""
+        cdef Py_ssize_t room
+        cdef void* moved
+        if self.count == self.room:
+            with gil:
+                room = max(2 * self.room, 64)
+                moved = realloc(self.rows, room * sizeof(EncodedRow))
+                if moved == NULL:
+                    raise MemoryError(f"{room} rows of {self.db}.{self.table}")
+                self.rows = <EncodedRow*>moved
+                self.room = room
+        self.count += 1
+        return &self.rows[self.count - 1]
+
+    cdef bytes text(self, Span span):
+        return self.data[span.start:span.start + span.size]
+
+    cdef object draft(self, Py_ssize_t index):
+        cdef EncodedRow* row = &self.rows[index]
+        return Draft(
+            _OPS[row.op],
+            self.db,
+            self.table,
+            self.schema,
+            orjson.loads(self.text(row.key)),
+            orjson.loads(self.text(row.before)) if row.before.size else None,
+            orjson.loads(self.text(row.after)) if row.after.size else None,
+        )
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self.draft(place) for place in range(*index.indices(self.count))]
+        place = index + self.count if index < 0 else index
+        if not 0 <= place < self.count:
+            raise IndexError(index)
+        return self.draft(place)
+
+    def __iter__(self):
+        cdef Py_ssize_t index
+        for index in range(self.count):
+            yield self.draft(index)
+
+    def texts(self, Py_ssize_t index):
+        """(key, before, after) of one row as JSON; b"" where it has none. For tests, which hold decoders equal."""
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        cdef EncodedRow* row = &self.rows[index]
+        return self.text(row.key), self.text(row.before), self.text(row.after)
+
+    def crc(self, Py_ssize_t index):
+        """What lane_number takes modulo lanes."""
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return self.rows[index].crc
+
+    def ops(self):
+        """How many rows of each operation there are."""
+        cdef Py_ssize_t index
+        cdef Py_ssize_t[3] counts
+        counts[0] = counts[1] = counts[2] = 0
+        for index in range(self.count):
+            counts[0 if self.rows[index].op == b'c' else 1 if self.rows[index].op == b'u' else 2] += 1
+        return {op: count for op, count in zip("cud", counts) if count}
+
+
+Sequence.register(EncodedRows)
