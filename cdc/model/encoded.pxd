@@ -28,5 +28,6 @@ cdef class EncodedRows:
     cdef Py_ssize_t room
     cdef int reserve(self, Py_ssize_t more) except -1 nogil
     cdef EncodedRow* add(self) except NULL nogil
+    cdef Span _json(self, image)
     cdef bytes text(self, Span span)
     cdef object draft(self, Py_ssize_t index)

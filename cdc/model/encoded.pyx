@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
 
 import orjson
 
 from cdc.model.change import Draft
+from cdc.model.routing import key_hash
 
 _OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d"}
 
@@ -58,6 +60,31 @@ cdef class EncodedRows:
                 self.room = room
         self.count += 1
         return &self.rows[self.count - 1]
+
+    @staticmethod
+    def of(drafts):
+        """The same rows, from drafts of one table version."""
+        first = drafts[0]
+        cdef EncodedRows rows = EncodedRows(first.db, first.table, first.schema)
+        cdef EncodedRow* row
+        for draft in drafts:
+            row = rows.add()
+            row.op = ord(draft.op)
+            row.crc = key_hash(draft.db, draft.table, draft.key.values())
+            row.key = rows._json(draft.key)
+            row.before = rows._json(draft.before)
+            row.after = rows._json(draft.after)
+        return rows
+
+    cdef Span _json(self, image):
+        cdef bytes text = b"" if image is None else orjson.dumps(image)
+        cdef Span span
+        span.start = self.size
+        span.size = len(text)
+        self.reserve(span.size)
+        memcpy(self.data + self.size, <const char*>text, span.size)
+        self.size += span.size
+        return span
 
     cdef bytes text(self, Span span):
         return self.data[span.start:span.start + span.size]

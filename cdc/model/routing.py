@@ -57,10 +57,13 @@ def _folded(value: Value) -> str:
 
 def lane_number(db: str, table: str, key: Iterable[Value], lanes: int) -> int:
     """0 … lanes-1, the same in every run: CRC-32 of table and folded key. An empty key: one lane for the table."""
-    if lanes == 1:
-        return 0
+    return 0 if lanes == 1 else key_hash(db, table, key) % lanes
+
+
+def key_hash(db: str, table: str, key: Iterable[Value]) -> int:
+    """CRC-32 of table and folded key, separated by NUL characters."""
     text = "\0".join((db, table, *map(_folded, key)))
-    return zlib.crc32(text.encode("utf-8", "surrogatepass")) % lanes
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def lane_name(topic: str | None, number: int) -> str:

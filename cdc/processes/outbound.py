@@ -6,6 +6,7 @@ ones it has (its watermark) from one that is missing (its count).
 """
 
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Many
@@ -14,9 +15,11 @@ from typing import NamedTuple
 
 from cdc.model.change import Draft, Marker, Message, Transaction, render_change, render_marker
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
+from cdc.model.compiled import EncodedRows
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_name, lane_number, matches
 from cdc.model.schema_change import SchemaChange
+from cdc.processes.packing import Event, Packing, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ class Routing:
 
 
 class _Held(NamedTuple):
-    """A transaction's latest change event, held back until it is known whether another one follows."""
+    """A transaction's latest change event, held back until it is known whether another one follows. `draft`: None where it
+    stands, unfinished, in the packed messages."""
 
-    draft: Draft
+    draft: Draft | None
     seq: Sequence
     offset: int
     total_order: int
@@ -64,7 +68,8 @@ class Outbound:
         self._base = checkpoint
         self._by_table = frozenset(checkpoint.by_table)
         self._whole_tables: dict[tuple[str, str], bool] = {}
-        self._counts = {lane: state.count for lane, state in checkpoint.lanes.items()}
+        self._numbers = {lane: number for number, lane in enumerate(checkpoint.lanes)}
+        self._counts = array("q", [state.count for state in checkpoint.lanes.values()])
         self._after = {lane: state.after for lane, state in checkpoint.lanes.items() if state.after > ORIGIN}
         self._sent = checkpoint.after
         self._point = checkpoint.point
@@ -75,10 +80,18 @@ class Outbound:
         self._total = 0
         self._marked: dict[str, Sequence] = {}
         self._messages: list[Message] = []
-        self.bytes = 0
+        self._message_bytes = 0
+        # From the first encoded rows on, all messages are packed.
+        self._packing: Packing | None = None
+        self._spreads: dict[tuple[str, str], Spread] = {}
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._messages if self._packing is None else self._packing.messages)
+
+    @property
+    def bytes(self) -> int:
+        """Of the values that have gathered."""
+        return self._message_bytes if self._packing is None else self._packing.messages.value_bytes
 
     @property
     def inside(self) -> bool:
@@ -92,13 +105,14 @@ class Outbound:
 
     @property
     def lanes(self) -> list[str]:
-        return list(self._counts)
+        return list(self._numbers)
 
     def begin_run(self) -> None:
         """An epoch marker for every lane: from here on, lower reader tokens do not count."""
         for lane in self._routing.static_lanes():
-            self._counts.setdefault(lane, 0)
-        for lane in self._counts:
+            if lane not in self._numbers:
+                self._open(lane)
+        for lane in self._numbers:
             self._epoch(lane)
 
     def begin(self, transaction: Transaction) -> None:
@@ -110,6 +124,9 @@ class Outbound:
 
     def rows(self, offset: int, drafts: Many[Draft], first_row: int = 0, query: str | None = None) -> None:
         """One rows event at `offset`; the index of a draft, from `first_row` on, is its sequence's `row`."""
+        if isinstance(drafts, EncodedRows) and len(drafts) and self._fits_packing(offset, first_row, len(drafts)):
+            self._pack(offset, drafts, first_row, query)
+            return
         for row, draft in enumerate(drafts, first_row):
             self._total += 1
             self._orders[draft.db, draft.table] += 1
@@ -118,6 +135,59 @@ class Outbound:
                 continue
             self._release(ends=False)
             self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table], query)
+
+    def _fits_packing(self, offset: int, first_row: int, count: int) -> bool:
+        """Whether all rows of the event are sent, and all are a replay or none is."""
+        first = Sequence(self._base.generation, self._file, offset, first_row)
+        last = first._replace(row=first_row + count - 1)
+        until = self._base.replay_until
+        return not self._after and first > self._base.after and (last <= until or first > until)
+
+    def _pack(self, offset: int, rows: EncodedRows, first_row: int, query: str | None) -> None:
+        """As `rows`, for rows that are in the wire format already. Of all of them the last one is held."""
+        if self._transaction is None:
+            return
+        self._release(ends=False)
+        packing = self._packing
+        if packing is None:
+            packing = self._packing = Packing(self._routing.connector, self._routing.flavor, self.lanes, self._messages)
+            self._messages = []
+        db, table = rows.db, rows.table
+        first = Sequence(self._base.generation, self._file, offset, first_row)
+        replay = first <= self._base.replay_until
+        event = Event(self._transaction, first, self._base.token, replay, int(self._now() * 1000), query)
+        pieces = packing.pieces(event, rows)
+        total, order = self._total, self._orders[db, table]
+        sent, count = 0, len(rows)
+        while True:
+            spread = self._spread(db, table)
+            sent = packing.messages.add_rows(
+                rows, sent, pieces, self._counts, spread.numbers, spread.whole, first_row, total + 1, order + 1
+            )
+            if sent == count:
+                break
+            packing.messages.release(False)
+            self._known(self._lane_of(db, table, rows.crc(sent)))
+        self._total += count
+        self._orders[db, table] += count
+        if count > 1:
+            self._sent = first._replace(row=first_row + count - 2)
+        self._held = _Held(None, first._replace(row=first_row + count - 1), offset, self._total, 0, query)
+
+    def _spread(self, db: str, table: str) -> Spread:
+        spread = self._spreads.get((db, table))
+        if spread is None:
+            lanes = self._routing.lanes
+            names = [self._routing.lane(db, table, number) for number in range(lanes)]
+            whole = lane_number(db, table, (), lanes) if self._whole(db, table) else -1
+            spread = Spread(array("i", [self._numbers.get(name, -1) for name in names]), whole)
+            self._spreads[db, table] = spread
+        return spread
+
+    def _lane_of(self, db: str, table: str, crc: int) -> str:
+        lanes = self._routing.lanes
+        number = lane_number(db, table, (), lanes) if self._whole(db, table) else crc % lanes
+        return self._routing.lane(db, table, number)
 
     def truncate(self, offset: int, db: str, table: str) -> None:
         """A barrier on every lane; the table's own first lane is the one where the table is emptied."""
@@ -141,7 +211,7 @@ class Outbound:
         content = {**content, "home": home, "lanes": self.lanes}
         for lane in self.lanes:
             if seq > self._after.get(lane, ORIGIN):
-                self._counts[lane] += 1
+                self._counts[self._numbers[lane]] += 1
                 self._mark("barrier", lane, seq, content)
         self._sent = seq
 
@@ -158,15 +228,26 @@ class Outbound:
     def heartbeat(self) -> None:
         """A marker for each lane that has not heard of the last boundary yet; only between transactions."""
         seq = self.reached
-        for lane in self._counts:
+        for lane in self._numbers:
             if self._marked.get(lane, ORIGIN) < seq and self._after.get(lane, ORIGIN) < seq:
                 self._mark("heartbeat", lane, seq, {})
                 self._marked[lane] = seq
 
-    def take(self) -> tuple[list[Message], Checkpoint]:
+    def take(self) -> tuple[Many[Message], Checkpoint]:
         """What has gathered, and the checkpoint that holds once it is confirmed."""
-        messages, self._messages, self.bytes = self._messages, [], 0
-        lanes = {lane: LaneCount(count, self._after.get(lane, ORIGIN)) for lane, count in self._counts.items()}
+        counts = list(self._counts)
+        messages: Many[Message]
+        if self._packing is None:
+            messages, self._messages, self._message_bytes = self._messages, [], 0
+        else:
+            messages = self._packing.take()
+            held_lane = self._packing.messages.held_lane
+            if held_lane is not None:
+                counts[held_lane] -= 1
+        lanes = {
+            lane: LaneCount(count, self._after.get(lane, ORIGIN))
+            for lane, count in zip(self._numbers, counts, strict=True)
+        }
         checkpoint = replace(self._base, point=self._point, after=max(self._sent, self._base.after), lanes=lanes)
         return messages, checkpoint
 
@@ -178,13 +259,19 @@ class Outbound:
             return
         held, self._held = self._held, None
         draft = held.draft
+        if draft is None:
+            assert self._packing is not None  # noqa: S101 - what is held without a draft is in there
+            self._packing.messages.release(ends)
+            self._sent = held.seq
+            return
         key = () if self._whole(draft.db, draft.table) else draft.key.values()
         lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))
         self._sent = held.seq
         if held.seq <= self._after.get(lane, ORIGIN):
             return
         self._known(lane)
-        self._counts[lane] += 1
+        number = self._numbers[lane]
+        self._counts[number] += 1
         message = render_change(
             draft,
             connector=self._routing.connector,
@@ -193,7 +280,7 @@ class Outbound:
             seq=held.seq,
             event_offset=held.offset,
             lane=lane,
-            n=self._counts[lane],
+            n=self._counts[number],
             token=self._base.token,
             total_order=held.total_order,
             table_order=held.table_order,
@@ -202,7 +289,6 @@ class Outbound:
             query=held.query,
             now_ms=int(self._now() * 1000),
         )
-        self._marked[lane] = held.seq
         self._add(message)
 
     def _whole(self, db: str, table: str) -> bool:
@@ -215,9 +301,14 @@ class Outbound:
         return whole
 
     def _known(self, lane: str) -> None:
-        if lane not in self._counts:
-            self._counts[lane] = 0
+        if lane not in self._numbers:
+            self._open(lane)
             self._epoch(lane)
+
+    def _open(self, lane: str) -> None:
+        self._numbers[lane] = len(self._numbers)
+        self._counts.append(0)
+        self._spreads.clear()
 
     def _epoch(self, lane: str) -> None:
         base = self._base
@@ -237,7 +328,7 @@ class Outbound:
             kind,
             lane,
             seq,
-            self._counts[lane],
+            self._counts[self._numbers[lane]],
             self._base.token,
             self._point,
             transaction.commit_us if transaction else 0,
@@ -253,5 +344,8 @@ class Outbound:
         )
 
     def _add(self, message: Message) -> None:
-        self._messages.append(message)
-        self.bytes += len(message.value)
+        if self._packing is not None:
+            self._packing.messages.append(message)
+        else:
+            self._messages.append(message)
+            self._message_bytes += len(message.value)

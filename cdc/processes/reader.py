@@ -34,6 +34,7 @@ from cdc.observe.metrics import ReaderMetrics
 from cdc.processes.backoff import Backoff
 from cdc.processes.lease import Held, LeaseKeeper
 from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.packing import ops_of
 from cdc.processes.resume import SinkProgress, resume
 from cdc.queue.port import Producer, Queue
 from cdc.target.port import Target
@@ -249,7 +250,7 @@ class _Run:
                 for schema in item.new_schemas:
                     self._schemas[schema.fingerprint()] = schema
                 self._out.rows(item.offset, item.drafts, item.first_row, item.query)
-                self._ops.update(draft.op for draft in item.drafts)
+                self._ops.update(ops_of(item.drafts))
             case Begin():
                 self._out.begin(item.transaction)
                 self._commit_us = item.transaction.commit_us

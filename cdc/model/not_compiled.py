@@ -1,0 +1,13 @@
+"""What stands for the compiled classes where they are not built: nothing is an instance of them."""
+
+
+class EncodedRows: ...
+
+
+class Lanes: ...
+
+
+class PackedMessages: ...
+
+
+class Pieces: ...

@@ -1,0 +1,376 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Finished messages in one piece of memory, and the change events of encoded rows written into it.
+
+A PackedMessages is a Sequence[Message]: whoever asks for one message gets one. What it saves is an object for each message on
+the way from the decoder to a queue that takes many at once (`blob`).
+"""
+
+from collections.abc import Sequence
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from cdc.model.change import Message
+from cdc.model.encoded cimport EncodedRow, EncodedRows
+
+import orjson
+
+
+cdef struct Packed:
+    Py_ssize_t key  # where the key begins; the value follows it
+    Py_ssize_t key_size  # 0: none, a marker
+    Py_ssize_t value_size
+    Py_ssize_t lane
+
+
+cdef struct Text:
+    const char* data
+    Py_ssize_t size
+
+
+cdef enum:
+    NUMBER_SIZE = 20  # digits of 64 bits
+
+
+cdef Py_ssize_t _number(uint8_t* to, int64_t value) noexcept nogil:
+    """Writes a number that is not negative; returns how many digits."""
+    cdef uint8_t[NUMBER_SIZE] digits
+    cdef Py_ssize_t at = NUMBER_SIZE
+    while True:
+        at -= 1
+        digits[at] = <uint8_t>(48 + value % 10)
+        value //= 10
+        if value == 0:
+            break
+    memcpy(to, &digits[at], NUMBER_SIZE - at)
+    return NUMBER_SIZE - at
+
+
+cdef inline uint8_t* _put(uint8_t* to, const void* data, Py_ssize_t size) noexcept nogil:
+    memcpy(to, data, size)
+    return to + size
+
+
+cdef inline Text _text(bytes of):
+    cdef Text text
+    text.data = PyBytes_AS_STRING(of)
+    text.size = PyBytes_GET_SIZE(of)
+    return text
+
+
+cdef class Lanes:
+    """The lanes of a run, numbered in the order in which they are named."""
+
+    cdef readonly list names
+    cdef list _escaped
+    cdef dict _numbers
+
+    def __init__(self, names=()):
+        self.names = []
+        self._escaped = []
+        self._numbers = {}
+        for name in names:
+            self.number(name)
+
+    def number(self, str name):
+        """The lane's number; a new one where it was not named before."""
+        found = self._numbers.get(name)
+        if found is None:
+            found = self._numbers[name] = len(self.names)
+            self.names.append(name)
+            escaped = orjson.dumps(name)
+            self._escaped.append(escaped[1:len(escaped) - 1])
+        return found
+
+
+cdef class Pieces:
+    """What is the same in all change events of one rows event, in the order of the text around what is not."""
+
+    cdef bytes head, middle, behind_seq, behind_count, behind_op
+
+    def __init__(self, bytes head, bytes middle, bytes behind_seq, bytes behind_count, bytes behind_op):
+        """`head`: from the comma behind the images to the row's number; `middle`: to the row's number in `seq`; `behind_seq`: to
+        the lane's name; `behind_count`: to the operation's letter; `behind_op`: to the total order."""
+        self.head = head
+        self.middle = middle
+        self.behind_seq = behind_seq
+        self.behind_count = behind_count
+        self.behind_op = behind_op
+
+
+cdef class PackedMessages:
+    """Messages in the order in which they were added. The last one may be held: it is not finished, and does not count."""
+
+    cdef readonly Lanes lanes
+    cdef uint8_t* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t capacity
+    cdef Packed* items
+    cdef Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef readonly bint held
+    cdef readonly Py_ssize_t largest
+    """The size of the largest value."""
+    cdef readonly Py_ssize_t value_bytes
+
+    def __cinit__(self, Lanes lanes not None, Py_ssize_t capacity=0):
+        self.lanes = lanes
+        if capacity:
+            self._reserve(capacity)
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.items)
+
+    cdef int _reserve(self, Py_ssize_t more) except -1:
+        cdef Py_ssize_t capacity
+        cdef void* moved
+        if more > self.capacity - self.size:
+            capacity = max(self.capacity + self.capacity // 2, self.size + more, 16384)
+            moved = realloc(self.data, capacity)
+            if moved == NULL:
+                raise MemoryError(f"{capacity} bytes of messages")
+            self.data = <uint8_t*>moved
+            self.capacity = capacity
+        return 0
+
+    cdef Packed* _add(self) except NULL:
+        cdef Py_ssize_t room
+        cdef void* moved
+        if self.count == self.room:
+            room = max(2 * self.room, 256)
+            moved = realloc(self.items, room * sizeof(Packed))
+            if moved == NULL:
+                raise MemoryError(f"{room} messages")
+            self.items = <Packed*>moved
+            self.room = room
+        self.count += 1
+        return &self.items[self.count - 1]
+
+    cdef void _counted(self, Packed* item) noexcept:
+        self.value_bytes += item.value_size
+        if item.value_size > self.largest:
+            self.largest = item.value_size
+
+    def append(self, message):
+        """Adds a finished message; none is held."""
+        cdef bytes key = message.key or b""
+        cdef bytes value = message.value
+        self.release(False)
+        self._reserve(len(key) + len(value))
+        cdef Packed* item = self._add()
+        item.lane = self.lanes.number(message.lane)
+        item.key = self.size
+        item.key_size = len(key)
+        item.value_size = len(value)
+        cdef uint8_t* to = _put(self.data + self.size, PyBytes_AS_STRING(key), item.key_size)
+        _put(to, PyBytes_AS_STRING(value), item.value_size)
+        self.size += item.key_size + item.value_size
+        self._counted(item)
+
+    def add_rows(
+        self,
+        EncodedRows rows not None,
+        Py_ssize_t start,
+        Pieces pieces not None,
+        int64_t[::1] counts,
+        int[::1] table_lanes,
+        int whole,
+        int64_t first_row,
+        int64_t total_order,
+        int64_t table_order,
+    ):
+        """Adds the change events of `rows` from `start` on, the last one held, and raises `counts` by lane number.
+
+        `table_lanes`: by what the key's hash gives, the lane's number, or -1 for one that is not open yet. `whole`: the place in it
+        where the whole table goes, or -1. `first_row`: of `rows[0]`, as are `total_order` and `table_order`. Returns the number
+        of the first row that was not added, since its lane is not open, or how many rows there are.
+        """
+        cdef Text head = _text(pieces.head), middle = _text(pieces.middle), behind_seq = _text(pieces.behind_seq)
+        cdef Text behind_count = _text(pieces.behind_count), behind_op = _text(pieces.behind_op), lane_name
+        cdef Py_ssize_t fixed = head.size + middle.size + behind_seq.size + behind_count.size + behind_op.size
+        cdef Py_ssize_t spread = table_lanes.shape[0]
+        cdef Py_ssize_t index
+        cdef EncodedRow* row
+        cdef Packed* item
+        cdef uint8_t* to
+        cdef uint8_t* begin
+        cdef int lane
+        fixed += 5 * NUMBER_SIZE + 64
+        for index in range(start, rows.count):
+            row = &rows.rows[index]
+            if whole >= 0:
+                lane = table_lanes[whole]
+            elif spread == 1:
+                lane = table_lanes[0]
+            else:
+                lane = table_lanes[row.crc % <uint32_t>spread]
+            if lane < 0:
+                return index
+            if self.held:
+                self.release(False)
+            lane_name = _text(<bytes>self.lanes._escaped[lane])
+            # What `release` adds is in `fixed`, so that it needs no room of its own.
+            self._reserve(fixed + lane_name.size + row.key.size + row.before.size + row.after.size)
+            item = self._add()
+            counts[lane] += 1
+            item.lane = lane
+            item.key = self.size
+            item.key_size = row.key.size
+            begin = self.data + self.size
+            to = _put(begin, rows.data + row.key.start, row.key.size)
+            to = _put(to, b'{"before":', 10)
+            if row.before.size:
+                to = _put(to, rows.data + row.before.start, row.before.size)
+            else:
+                to = _put(to, b'null', 4)
+            to = _put(to, b',"after":', 9)
+            if row.after.size:
+                to = _put(to, rows.data + row.after.start, row.after.size)
+            else:
+                to = _put(to, b'null', 4)
+            to = _put(to, head.data, head.size)
+            to += _number(to, first_row + index)
+            to = _put(to, middle.data, middle.size)
+            to += _number(to, first_row + index)
+            to = _put(to, behind_seq.data, behind_seq.size)
+            to = _put(to, lane_name.data, lane_name.size)
+            to = _put(to, b'","n":', 6)
+            to += _number(to, counts[lane])
+            to = _put(to, behind_count.data, behind_count.size)
+            to[0] = row.op
+            to = _put(to + 1, behind_op.data, behind_op.size)
+            to += _number(to, total_order + index)
+            to = _put(to, b',"data_collection_order":', 25)
+            to += _number(to, table_order + index)
+            self.size += to - begin
+            item.value_size = (to - begin) - item.key_size
+            self.held = True
+        return rows.count
+
+    def release(self, bint ends):
+        """Finishes the held message; `ends`: it is the last one of its transaction."""
+        if not self.held:
+            return
+        cdef Packed* item = &self.items[self.count - 1]
+        cdef uint8_t* begin = self.data + self.size
+        cdef uint8_t* to = begin
+        if ends:
+            to = _put(to, b',"end":true', 11)
+        to = _put(to, b'}}', 2)
+        self.size += to - begin
+        item.value_size += to - begin
+        self.held = False
+        self._counted(item)
+
+    @property
+    def held_lane(self):
+        """The number of the lane of the message that is held."""
+        return self.items[self.count - 1].lane if self.held else None
+
+    def rest(self):
+        """New messages, to which the held one was moved."""
+        cdef PackedMessages new = PackedMessages.__new__(PackedMessages, self.lanes, self.size)
+        cdef Packed* item
+        cdef Packed* moved
+        cdef Py_ssize_t size
+        if self.held:
+            item = &self.items[self.count - 1]
+            size = self.size - item.key
+            new._reserve(size + 64)
+            moved = new._add()
+            moved[0] = item[0]
+            moved.key = 0
+            memcpy(new.data, self.data + item.key, size)
+            new.size = size
+            new.held = True
+            self.size = item.key
+            self.count -= 1
+            self.held = False
+        return new
+
+    cdef object _message(self, Py_ssize_t index):
+        cdef Packed* item = &self.items[index]
+        cdef char* key = <char*>self.data + item.key
+        return Message(
+            self.lanes.names[item.lane],
+            PyBytes_FromStringAndSize(key, item.key_size) if item.key_size else None,
+            PyBytes_FromStringAndSize(key + item.key_size, item.value_size),
+        )
+
+    def __len__(self):
+        return self.count - self.held
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self._message(place) for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(index)
+        return self._message(place)
+
+    def __iter__(self):
+        cdef Py_ssize_t index
+        for index in range(self.count - self.held):
+            yield self._message(index)
+
+    def part(self, Py_ssize_t start, Py_ssize_t max_messages, Py_ssize_t max_bytes):
+        """Where a part that begins at `start` ends: at most so many messages and bytes of keys and values, one larger alone."""
+        cdef Py_ssize_t end = start
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t most = min(self.count - self.held, start + max_messages)
+        while end < most:
+            size += self.items[end].key_size + self.items[end].value_size
+            if end > start and size > max_bytes:
+                break
+            end += 1
+        return end
+
+    def lane_counts(self, Py_ssize_t start, Py_ssize_t end):
+        """How many of these messages each lane has, by name, in the order of their first ones."""
+        if not 0 <= start <= end <= len(self):
+            raise IndexError((start, end))
+        cdef dict counts = {}
+        cdef Py_ssize_t index
+        cdef Py_ssize_t run = 0
+        for index in range(start, end):
+            run += 1
+            if index + 1 == end or self.items[index + 1].lane != self.items[index].lane:
+                lane = self.lanes.names[self.items[index].lane]
+                counts[lane] = counts.get(lane, 0) + run
+                run = 0
+        return counts
+
+    def blob(self, Py_ssize_t start, Py_ssize_t end, dict places):
+        """These messages as one text: for each, little-endian in 4 bytes each, what `places` has for its lane, the size of its key
+        (0: none) and of its value; then key and value."""
+        if not 0 <= start <= end <= len(self):
+            raise IndexError((start, end))
+        cdef list by_number = [places.get(name, 0) for name in self.lanes.names]
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t index
+        cdef Packed* item
+        for index in range(start, end):
+            size += 12 + self.items[index].key_size + self.items[index].value_size
+        cdef bytes text = PyBytes_FromStringAndSize(NULL, size)
+        cdef uint8_t* to = <uint8_t*>PyBytes_AS_STRING(text)
+        for index in range(start, end):
+            item = &self.items[index]
+            to = _little(to, <uint32_t>by_number[item.lane])
+            to = _little(to, <uint32_t>item.key_size)
+            to = _little(to, <uint32_t>item.value_size)
+            to = _put(to, self.data + item.key, item.key_size + item.value_size)
+        return text
+
+
+cdef inline uint8_t* _little(uint8_t* to, uint32_t value) noexcept nogil:
+    to[0] = value & 255
+    to[1] = value >> 8 & 255
+    to[2] = value >> 16 & 255
+    to[3] = value >> 24
+    return to + 4
+
+
+Sequence.register(PackedMessages)

@@ -1,0 +1,97 @@
+"""Change events of encoded rows, written into packed messages: the compiled twin of `render_change`, byte for byte."""
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from typing import NamedTuple
+
+import orjson
+
+from cdc import __version__
+from cdc.model.change import Draft, Message, Transaction
+from cdc.model.compiled import EncodedRows, Lanes, PackedMessages, Pieces
+from cdc.model.position import Sequence
+
+
+class Event(NamedTuple):
+    """What the change events of one rows event share. `seq`: of the first of its rows."""
+
+    transaction: Transaction
+    seq: Sequence
+    token: int
+    replay: bool
+    now_ms: int
+    query: str | None
+
+
+class Spread(NamedTuple):
+    """A table's lanes: by what a key's hash gives, the lane's number, or -1 where it is not open yet. `whole`: the place in it
+    where the whole table goes, or -1."""
+
+    numbers: "array[int]"
+    whole: int
+
+
+def ops_of(drafts: Many[Draft]) -> Mapping[str, int]:
+    """How many changes of each operation there are."""
+    return drafts.ops() if isinstance(drafts, EncodedRows) else Counter(draft.op for draft in drafts)
+
+
+class Packing:
+    """Messages of one run. `begin`: the names of the lanes that are open, in the order of their numbers."""
+
+    def __init__(self, connector: str, flavor: str, begin: list[str], messages: list[Message]) -> None:
+        self._head = b',"source":{"version":%b,"connector":%b,"name":%b,"ts_ms":' % (
+            orjson.dumps(__version__),
+            orjson.dumps(flavor),
+            orjson.dumps(connector),
+        )
+        self._tables: dict[tuple[str, str], bytes] = {}
+        self.messages = PackedMessages(Lanes(begin))
+        for message in messages:
+            self.messages.append(message)
+
+    def pieces(self, event: Event, rows: EncodedRows) -> Pieces:
+        """The text around what differs from row to row; the same text as orjson gives for the dictionary of `render_change`."""
+        transaction = event.transaction
+        point = transaction.point
+        commit_us = transaction.commit_us
+        table = self._tables.get((rows.db, rows.table))
+        if table is None:
+            table = b"%b" % orjson.dumps({"db": rows.db, "table": rows.table})[1:-1]
+            self._tables[rows.db, rows.table] = table
+        dumps = orjson.dumps
+        generation, file, offset, _ = event.seq
+        return Pieces(
+            b'%b%d,"ts_us":%d,"snapshot":"false",%b,"server_id":%d,"gtid":%b,"file":%b,"pos":%d,"row":'
+            % (
+                self._head,
+                commit_us // 1000,
+                commit_us,
+                table,
+                transaction.server_id,
+                dumps(transaction.gtid),
+                dumps(point.file),
+                offset,
+            ),
+            b',"thread":%b,"query":%b,"source_id":%b,"tx_pos":%d,"seq":[%d,%d,%d,'
+            % (
+                dumps(transaction.thread),
+                dumps(event.query),
+                dumps(point.source_id),
+                point.offset,
+                generation,
+                file,
+                offset,
+            ),
+            b'],"schema":%b,"token":%d,"lane":"' % (dumps(rows.schema), event.token),
+            b',"replay":true},"op":"' if event.replay else b'},"op":"',
+            b'","ts_ms":%d,"transaction":{"id":%b,"total_order":' % (event.now_ms, dumps(transaction.id)),
+        )
+
+    def take(self) -> PackedMessages:
+        """What is finished; the held message stays."""
+        taken = self.messages
+        self.messages = taken.rest()
+        return taken

@@ -1,0 +1,174 @@
+"""Messages written into one piece of memory are those that are rendered one by one, byte for byte."""
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdc.model.change import Draft, Message, Row, Transaction
+from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
+from cdc.model.position import Sequence
+from cdc.model.routing import key_hash, lane_number
+from cdc.processes.outbound import Outbound, Routing
+
+encoded = pytest.importorskip("cdc.model.encoded", reason="the compiled parts are not built")
+packed = pytest.importorskip("cdc.model.packed", reason="the compiled parts are not built")
+
+POINT = SourcePoint("3e11fa47-71ca-11e1-9e33-c80aa9429562", "mysql-bin.000003", 4)
+TABLES = [("shop", "orders"), ("shop", 'x"y`'), ("läden", "ß")]
+
+values: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=9)
+)
+keys = st.one_of(st.integers(-5, 5), st.text(max_size=3), st.sampled_from(["Ä", "a", "A ", "ａ"]))
+
+
+@st.composite
+def drafts(draw: st.DrawFn) -> list[Draft]:
+    db, table = draw(st.sampled_from(TABLES))
+    found = []
+    for _ in range(draw(st.integers(1, 5))):
+        key: Row = {"id": draw(keys), "é": 1}
+        row: Row = {**key, "v": draw(values)}
+        op = draw(st.sampled_from("cud"))
+        before = None if op == "c" else row
+        after = None if op == "d" else {**row, "v": draw(values)}
+        found.append(Draft(op, db, table, "0123456789abcdef", key, before, after))
+    return found
+
+
+transactions = st.lists(
+    st.tuples(
+        st.lists(st.one_of(drafts(), st.sampled_from(["take", "truncate"])), max_size=4),
+        st.one_of(st.none(), st.just("3e11fa47-71ca-11e1-9e33-c80aa9429562:23")),
+        st.one_of(st.none(), st.text(max_size=5)),
+        st.sampled_from(["", "take", "heartbeat"]),
+    ),
+    max_size=5,
+)
+
+checkpoints = st.builds(
+    lambda after, until, lanes, by_table: Checkpoint(
+        2, POINT, 7, "f", after=after, replay_until=until, lanes=lanes, by_table=by_table
+    ),
+    st.sampled_from([Sequence(1, 9, 9, 9), Sequence(2, 3, 100, 1), Sequence(2, 3, 220, 0)]),
+    st.sampled_from([Sequence(0, 0, 0, 0), Sequence(2, 3, 110, 1), Sequence(2, 4, 4, 0)]),
+    st.sampled_from(
+        [
+            {},
+            {"0": LaneCount(5), "1": LaneCount(7)},
+            {"1": LaneCount(5, Sequence(2, 3, 120, 1)), "0": LaneCount(2)},
+        ]
+    ),
+    st.sampled_from([(), ("shop.orders",)]),
+)
+routings = st.sampled_from(
+    [
+        Routing("shop", "mysql", 1),
+        Routing("shop", "mysql", 3),
+        Routing("sh\u00f6p", "mariadb", 2, topic="{name}.{db}.{table}"),
+        Routing("shop", "mysql", 2, by_table=("shop.*",)),
+    ]
+)
+
+
+def sent(checkpoint: Checkpoint, routing: Routing, what: Any, *, encodes: bool) -> tuple[list[Message], list[Any]]:
+    """All messages, and what each `take` told beside them."""
+    out = Outbound(checkpoint, routing, now=lambda: 1.5)
+    messages: list[Message] = []
+    told: list[Any] = []
+
+    def take() -> None:
+        before = len(out), out.bytes
+        taken, after = out.take()
+        messages.extend(taken)
+        told.append((before, after, out.lanes, sum(len(message.value) for message in taken)))
+
+    out.begin_run()
+    offset = 100
+    for number, (steps, gtid, query, then) in enumerate(what):
+        point = SourcePoint(POINT.source_id, "mysql-bin.000003", offset - 10, gtid or "")
+        out.begin(Transaction(point, 1, gtid, number or None, 1_700_000_000_123_456 + number))
+        first_row = 0
+        for step in steps:
+            if step == "take":
+                take()
+            elif step == "truncate":
+                out.truncate(offset, "shop", "orders")
+            else:
+                out.rows(offset, encoded.EncodedRows.of(step) if encodes else step, first_row, query)
+                first_row += len(step)
+            if query:  # a payload: its events share the place, and rows count on
+                continue
+            first_row = 0
+            offset += 10
+        offset += 20
+        out.end(SourcePoint(POINT.source_id, "mysql-bin.000003", offset))
+        if then == "heartbeat":
+            out.heartbeat()
+        if then:
+            take()
+        offset += 10
+    take()
+    return messages, told
+
+
+@given(checkpoints, routings, transactions)
+@settings(max_examples=300, deadline=None)
+def test_packed_messages_are_the_rendered_ones(checkpoint: Checkpoint, routing: Routing, what: Any) -> None:
+    assert sent(checkpoint, routing, what, encodes=True) == sent(checkpoint, routing, what, encodes=False)
+
+
+@given(st.lists(drafts(), min_size=1, max_size=1))
+def test_encoded_rows_are_the_drafts_that_they_were_made_of(made: list[list[Draft]]) -> None:
+    (rows,) = made
+    encoded_rows = encoded.EncodedRows.of(rows)
+    assert list(encoded_rows) == rows
+    assert encoded_rows[1:] == rows[1:]
+    assert [encoded_rows.crc(number) for number in range(len(rows))] == [
+        key_hash(row.db, row.table, row.key.values()) for row in rows
+    ]
+    assert lane_number(rows[0].db, rows[0].table, rows[0].key.values(), 7) == encoded_rows.crc(0) % 7
+
+
+def _unpacked(blob: bytes) -> list[tuple[int, bytes, bytes]]:
+    found = []
+    while blob:
+        place, key, value = struct.unpack_from("<III", blob)
+        found.append((place, blob[12 : 12 + key], blob[12 + key : 12 + key + value]))
+        blob = blob[12 + key + value :]
+    return found
+
+
+def test_parts_of_packed_messages_are_bounded_and_whole() -> None:
+    messages = [
+        Message(str(number % 3), b"k" * number or None, b"v" * (1 + number * 7 % 50)) for number in range(40)
+    ]
+    gathered = packed.PackedMessages(packed.Lanes(["0", "1", "2"]))
+    for message in messages:
+        gathered.append(message)
+    assert gathered.largest == max(len(message.value) for message in messages)
+    seen: list[tuple[int, bytes, bytes]] = []
+    start = 0
+    while start < len(gathered):
+        end = gathered.part(start, 9, 100)
+        size = sum(len(message.key or b"") + len(message.value) for message in messages[start:end])
+        assert end == start + 1 or size <= 100
+        assert end - start <= 9
+        counts = gathered.lane_counts(start, end)
+        assert list(counts) == list(dict.fromkeys(message.lane for message in messages[start:end]))
+        assert sum(counts.values()) == end - start
+        seen += _unpacked(gathered.blob(start, end, {"0": 10, "1": 11, "2": 12}))
+        start = end
+    assert seen == [(10 + int(message.lane), message.key or b"", message.value) for message in messages]
+
+
+def test_a_message_out_of_range_is_no_message() -> None:
+    gathered = packed.PackedMessages(packed.Lanes(["0"]))
+    with pytest.raises(IndexError):
+        gathered[0]
+    with pytest.raises(IndexError):
+        gathered.blob(0, 1, {})
+    assert gathered.part(0, 10, 10) == 0
