@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from cdc.model.change import Message
+from cdc.model.compiled import PackedMessages
 from cdc.model.errors import CdcError, Fenced, QueueRefused, QueueUnavailable
 
 
@@ -39,6 +40,8 @@ class Guard:
 
 def check_sizes(messages: Sequence[Message], max_message_bytes: int) -> None:
     """Raises QueueRefused for a value above the limit, before anything is sent."""
+    if isinstance(messages, PackedMessages) and messages.largest <= max_message_bytes:
+        return
     for message in messages:
         if len(message.value) > max_message_bytes:
             raise too_large(message.lane, len(message.value), f"queue.max_message_bytes is {max_message_bytes}")

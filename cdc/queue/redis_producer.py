@@ -5,7 +5,7 @@ one goes on from the checkpoint that is stored. So entries come twice at most, a
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from cdc.model.change import Message
@@ -14,11 +14,8 @@ from cdc.model.errors import CdcError
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import Guard, check_sizes, fenced, lost
-from cdc.queue.redis_store import Part, RedisStore, Verdict
-
-CALL_BYTES: Final = 4 * 1024 * 1024
-"""Redis serves nobody else while a script runs, and holds its arguments in memory twice."""
-CALL_MESSAGES: Final = 4000
+from cdc.queue.redis_parts import Part, parts
+from cdc.queue.redis_store import Call, RedisStore, Verdict
 
 _POLL_SECONDS: Final = 0.005
 _POLL_SECONDS_MOST: Final = 0.1
@@ -73,7 +70,7 @@ class RedisProducer:
     ) -> None:
         with self._guard:
             check_sizes(messages, self._max_message_bytes)
-            *before, last = split(messages)
+            *before, last = parts(messages)
             described = [(schema.fingerprint(), schema.to_json()) for schema in schemas]
             described += [(version.name, version.to_json()) for version in versions]
             for part in before:
@@ -82,13 +79,13 @@ class RedisProducer:
             self._call(last, checkpoint.to_json(), described)
             self._confirmed = checkpoint
 
-    def _call(self, messages: Sequence[Message], checkpoint: bytes, described: Sequence[tuple[str, bytes]]) -> None:
+    def _call(self, part: Part, checkpoint: bytes, described: Sequence[tuple[str, bytes]]) -> None:
         first_numbers: dict[str, int] = {}
-        for lane, _, _ in messages:
-            number = self._sent.get(lane, 0) + 1
-            first_numbers.setdefault(lane, number)
-            self._sent[lane] = number
-        answer = self._store.publish(self._token, self._calls, Part(messages, first_numbers, checkpoint, described))
+        for lane, count in part.counts.items():
+            sent = self._sent.get(lane, 0)
+            first_numbers[lane] = sent + 1
+            self._sent[lane] = sent + count
+        answer = self._store.publish(self._token, self._calls, Call(part, first_numbers, checkpoint, described))
         if answer.status != "OK":
             raise self._refusal(answer, self._token)
         self._calls += 1
@@ -113,15 +110,3 @@ class RedisProducer:
 
     def close(self) -> None:
         self._guard.closed()
-
-
-def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """Parts of at most CALL_BYTES and CALL_MESSAGES, a larger message alone; at least one part, which may be empty."""
-    start = size = 0
-    for place, (_, key, value) in enumerate(messages):
-        more = len(key or b"") + len(value)
-        if place > start and (size + more > CALL_BYTES or place - start >= CALL_MESSAGES):
-            yield messages[start:place]
-            start, size = place, 0
-        size += more
-    yield messages[start:]

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis
-from cdc.model.change import Message
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
 from cdc.queue.port import Received
+from cdc.queue.redis_parts import Part
 
 _OPEN: Final = Script("cdc.queue", "open")
 _PUBLISH: Final = Script("cdc.queue", "publish")
@@ -33,11 +33,11 @@ class Verdict(NamedTuple):
     rest: list[Any]
 
 
-class Part(NamedTuple):
-    """What one call of publish.lua takes. `first_numbers`: for every lane of `messages`, its first entry's number in the run.
+class Call(NamedTuple):
+    """What one call of publish.lua takes. `first_numbers`: for every lane of `part`, its first entry's number in the run.
     `checkpoint`: b"" leaves it where it is. `described`: schemas and table versions, name and JSON."""
 
-    messages: Sequence[Message]
+    part: Part
     first_numbers: Mapping[str, int]
     checkpoint: bytes
     described: Sequence[tuple[str, bytes]]
@@ -110,16 +110,15 @@ class RedisStore:
         keys = [self.key("epoch"), self.key("checkpoint")]
         return _verdict(self.run(lambda client: _OPEN(client, keys, [token])))
 
-    def publish(self, token: int, call: int, part: Part) -> Verdict:
-        """`call`: how many calls of this run went before. `rest`: the lanes' lengths in the order of `part.first_numbers`."""
-        index = {lane: place for place, lane in enumerate(part.first_numbers, start=1)}
-        keys = [self.key("epoch"), self.key("checkpoint"), self.key("schemas"), *map(self.stream, index)]
-        args: list[str | bytes | int] = [token, call, part.checkpoint, len(part.described)]
-        for name, described in part.described:
+    def publish(self, token: int, number: int, call: Call) -> Verdict:
+        """`number`: how many calls of this run went before. `rest`: the lanes' lengths in the order of `call.first_numbers`."""
+        places = {lane: place for place, lane in enumerate(call.first_numbers, start=1)}
+        keys = [self.key("epoch"), self.key("checkpoint"), self.key("schemas"), *map(self.stream, places)]
+        args: list[str | bytes | int] = [token, number, call.checkpoint, len(call.described)]
+        for name, described in call.described:
             args += (name, described)
-        args += part.first_numbers.values()
-        for lane, key, value in part.messages:
-            args += (index[lane], key or b"", value)
+        args += call.first_numbers.values()
+        args.append(call.part.text(places))
         return _verdict(self.run(lambda client: _PUBLISH(client, keys, args)))
 
     def ack(self, lane: str, sink: str, place: EntryId) -> int:

@@ -240,7 +240,7 @@ def test_a_lost_epoch_key_does_not_let_an_older_token_in(
 def test_a_publish_in_parts_moves_the_checkpoint_only_with_the_last(
     queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdc.queue.redis_producer.CALL_MESSAGES", 10)
+    monkeypatch.setattr("cdc.queue.redis_parts.CALL_MESSAGES", 10)
     producer = queue.producer()
     producer.open(1)
     publish(producer, messages(5), checkpoint(1, 10))

@@ -12,7 +12,7 @@ from cdc.model.errors import Gap, MissingExtra, QueueRefused
 from cdc.queue.entry_id import BEGINNING, EntryId, check_follows, check_not_trimmed
 from cdc.queue.kafka_client import MEANINGS, OURS, Ear, settings
 from cdc.queue.layout import default_topic, known_lanes, partition_of
-from cdc.queue.redis_producer import split
+from cdc.queue.redis_parts import split
 from cdc.queue.registry import ADAPTERS, open_queue
 from tests.support.queues import MB, checkpoint, connector, messages
 

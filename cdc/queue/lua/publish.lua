@@ -10,7 +10,8 @@
 -- ARGV[4]  number of schemas S
 -- ARGV[…]  2 x S: fingerprint, JSON
 -- ARGV[…]  one for each stream: the number of its first entry in this call, counting from 1 within the run
--- ARGV[…]  3 for each message: number of its stream, key ("" = none), value
+-- ARGV[…]  all messages in one text: for each, in 4 bytes little-endian each, the number of its stream, the size of its key
+--          (0 = none) and of its value; then key and value
 --
 -- Returns {"OK", length of each stream},
 --         {"FENCED", stored token} where a higher token was here, nothing being written,
@@ -41,15 +42,22 @@ end
 
 -- The checks above leave two reasons for XADD to fail: no memory (always at the first write, so nothing was written), and a
 -- stream that holds a higher token although the epoch key does not: then that token fences.
-for message = at, #ARGV, 3 do
-  local stream = ARGV[message] + 3
+local messages = ARGV[at]
+local place = 1
+local size = #messages
+while place <= size do
+  local number, key_size, value_size, key_place = struct.unpack('<I4I4I4', messages, place)
+  local value_place = key_place + key_size
+  place = value_place + value_size
+  local stream = number + 3
   local id = token .. '-' .. string.format('%d', numbers[stream])
   numbers[stream] = numbers[stream] + 1
+  local value = string.sub(messages, value_place, place - 1)
   local answer
-  if ARGV[message + 1] == '' then
-    answer = redis.pcall('XADD', KEYS[stream], id, 'v', ARGV[message + 2])
+  if key_size == 0 then
+    answer = redis.pcall('XADD', KEYS[stream], id, 'v', value)
   else
-    answer = redis.pcall('XADD', KEYS[stream], id, 'k', ARGV[message + 1], 'v', ARGV[message + 2])
+    answer = redis.pcall('XADD', KEYS[stream], id, 'k', string.sub(messages, key_place, value_place - 1), 'v', value)
   end
   if type(answer) == 'table' and answer.err then
     if string.find(answer.err, 'equal or smaller', 1, true) then

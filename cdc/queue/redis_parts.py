@@ -1,0 +1,69 @@
+"""What is to be published, cut into calls of the script, each with its messages in one text (see publish.lua)."""
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from cdc.model.change import Message
+from cdc.model.compiled import PackedMessages
+
+CALL_BYTES: Final = 4 * 1024 * 1024
+"""Redis serves nobody else while a script runs, and holds its arguments in memory twice."""
+CALL_MESSAGES: Final = 4000
+
+_SIZES = struct.Struct("<III")
+
+
+class Part(NamedTuple):
+    """`counts`: how many messages each lane has, in the order of their first ones. `text`: the messages, given the number of
+    each lane's stream."""
+
+    counts: Mapping[str, int]
+    text: Callable[[Mapping[str, int]], bytes]
+
+
+def parts(messages: Sequence[Message]) -> Iterator[Part]:
+    """Parts of at most CALL_BYTES and CALL_MESSAGES, a larger message alone; at least one part, which may be empty."""
+    return _packed(messages) if isinstance(messages, PackedMessages) else _plain(messages)
+
+
+def _packed(messages: PackedMessages) -> Iterator[Part]:
+    start = 0
+    while True:
+        end = messages.part(start, CALL_MESSAGES, CALL_BYTES)
+        yield _packed_part(messages, start, end)
+        start = end
+        if start >= len(messages):
+            return
+
+
+def _packed_part(messages: PackedMessages, start: int, end: int) -> Part:
+    return Part(messages.lane_counts(start, end), lambda places: messages.blob(start, end, places))
+
+
+def _plain(messages: Sequence[Message]) -> Iterator[Part]:
+    for part in split(messages):
+        yield _plain_part(part)
+
+
+def _plain_part(messages: Sequence[Message]) -> Part:
+    def text(places: Mapping[str, int]) -> bytes:
+        pieces: list[bytes] = []
+        for lane, key, value in messages:
+            pieces += (_SIZES.pack(places[lane], len(key or b""), len(value)), key or b"", value)
+        return b"".join(pieces)
+
+    return Part(Counter(message.lane for message in messages), text)
+
+
+def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """As `parts`, of messages that are not packed."""
+    start = size = 0
+    for place, (_, key, value) in enumerate(messages):
+        more = len(key or b"") + len(value)
+        if place > start and (size + more > CALL_BYTES or place - start >= CALL_MESSAGES):
+            yield messages[start:place]
+            start, size = place, 0
+        size += more
+    yield messages[start:]
