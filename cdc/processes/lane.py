@@ -283,9 +283,10 @@ class LaneWorker:
             try:
                 self._writer.apply(self._compact(run), savepoint=self._refusals.allowed)
             except RowRefused as error:
-                if self._patient or not self._refusals.allowed:
+                if not self._refusals.allowed:
                     raise
-                self._metrics.dead_lettered(self._lane, self._refusals.isolate(run, self._compact, error))
+                parked = self._refusals.isolate(run, self._compact, error, patient=self._patient)
+                self._metrics.dead_lettered(self._lane, parked)
         failpoint("sink.applied")
 
     def _compact(self, changes: Sequence[Change]) -> list[TableBatch]:

@@ -20,7 +20,7 @@ from cdc.target.mysql_errors import DRIVER_ERRORS, mapped, mapping
 from cdc.target.mysql_session import SQL_MODE, Session, database_of
 from cdc.target.mysql_tables import Tables
 from cdc.target.mysql_writer import SQL, MySqlWriter
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter, without_rows
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
 from cdc.target.sql.plan import Planner
@@ -131,14 +131,14 @@ class MySqlTarget:
             with self._engine.connect() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
-            raise mapped(error.orig or error) from None
+            raise without_rows(mapped(error.orig or error)) from None
         except sa.exc.SQLAlchemyError as error:
             raise TargetRefused(
                 f"the target's tables could not be read or made ({type(error).__name__})",
                 hint="look at the target's table; `cdc check` names the columns it cannot hold",
             ) from None
         except DRIVER_ERRORS as error:
-            raise mapped(error) from None
+            raise without_rows(mapped(error)) from None
 
     def _open_for_ddl(self) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
         return open_mysql(

@@ -13,6 +13,7 @@ import orjson
 
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
+from cdc.model.errors import CdcError, RowRefused, TargetRefused
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 
@@ -43,6 +44,35 @@ class StoredLetter:
     def changes(self) -> tuple[SchemaChange, ...]:
         """The alterations of its table since it was parked, oldest first."""
         return tuple(SchemaChange.from_json(orjson.loads(line)) for line in self.since.split(b"\n")[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row whose values the target cannot hold, whatever else is there: by its source table and key, with the reason."""
+
+    db: str
+    table: str
+    key: Key
+    reason: str
+
+
+class RowsRefused(RowRefused):
+    """RowRefused that knows some of the rows that are to blame, one at least; not all of them need be among `rows`. None of
+    those can be applied alone or with others, now or later, so nobody needs to try; about all other rows it says nothing."""
+
+    def __init__(self, message: str, *, hint: str, rows: Sequence[RefusedRow]) -> None:
+        super().__init__(message, hint=hint)
+        self.rows = tuple(rows)
+
+
+def without_rows(error: CdcError) -> CdcError:
+    """The error of a statement that looks at a table or makes it. The same codes may tell of rows elsewhere (MySQL's "row size
+    too large"), but here no row is to blame: were every row of the table parked for it, the table would never be made."""
+    if not isinstance(error, RowRefused):
+        return error
+    return TargetRefused(
+        f"a table cannot be made or read: {error.message}", hint="make it by hand, with types that fit"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +118,8 @@ class LaneWriter(Protocol):
         first where the sink says so. Bulk: no round trip for each row. With `savepoint` an error (RowRefused) leaves the
         transaction as it was before the call; without, the caller rolls back. An update whose row is missing raises
         RowRefused, naming table and key, unless `tolerant`: then it inserts the whole row. Values that move between
-        unique keys within the batch (swaps) must not fail. Only the rows of these primary keys ever change."""
+        unique keys within the batch (swaps) must not fail. Only the rows of these primary keys ever change. An adapter that
+        can tell which rows are refused for their values raises RowsRefused."""
 
     def truncate(self, schema_db: str, table: str) -> None:
         """Empties the target's table for the source's `schema_db.table`, inside the transaction (DELETE where TRUNCATE

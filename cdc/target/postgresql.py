@@ -17,7 +17,7 @@ from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.port import ColumnFinding, StoredLetter, without_rows
 from cdc.target.postgresql_connection import Connection, Session, connect
 from cdc.target.postgresql_errors import mapped, mapping
 from cdc.target.postgresql_writer import SQL, PostgresqlWriter
@@ -128,7 +128,7 @@ class PostgresqlTarget:
                 yield connection
         except sa.exc.DBAPIError as error:
             if isinstance(error.orig, psycopg.Error):
-                raise mapped(error.orig) from None
+                raise without_rows(mapped(error.orig)) from None
             raise
 
 

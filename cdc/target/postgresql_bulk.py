@@ -98,6 +98,14 @@ class Shape:
         return f"CREATE TEMP TABLE {STAGE} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {plan.quoted} WITH NO DATA"
 
     @cached_property
+    def moved_definition(self) -> str:
+        table = self.table
+        columns = ", ".join(table.writable)
+        return (
+            f"CREATE TEMP TABLE {STAGE} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {table.plan.quoted} WITH NO DATA"
+        )
+
+    @cached_property
     def update_stage(self) -> str:
         return self._update(f"{STAGE} AS s")
 

@@ -41,6 +41,23 @@ _END_SESSION = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid || '/' || extract(epoch FROM backend_start)::text = %s AND pid <> pg_backend_pid()
 """
+# One statement for all letters. Their ids ascend in the order of the arrays: INSERT … SELECT … ORDER BY computes defaults after
+# the sort (release notes of PostgreSQL 9.6, E.1.3.1.7).
+_LETTER_TYPES = {
+    **dict.fromkeys(
+        ("connector", "sink", "lane", "db_name", "table_name", "key_json", "key_hash", "seq", "op"), "text"
+    ),
+    "event": "bytea",
+    "reason": "text",
+}
+_INSERT_LETTERS = (
+    f"INSERT INTO _cdc_dead_letters ({', '.join(_LETTER_TYPES)}, parked_at)"
+    f" SELECT {', '.join(f'l.{name}' for name in _LETTER_TYPES)}, CURRENT_TIMESTAMP"
+    f" FROM unnest({', '.join(f'%({name})s::{kind}[]' for name, kind in _LETTER_TYPES.items())})"
+    f" WITH ORDINALITY AS l({', '.join(_LETTER_TYPES)}, place) ORDER BY l.place"
+)
+# A statement's parameters are held whole, here and at the server.
+_MOST_LETTERS = 1000
 # CREATE TABLE IF NOT EXISTS is not safe against another one at the same time: the loser sees one of these.
 _RACES = (sqlstate.UniqueViolation, sqlstate.DuplicateTable, sqlstate.DuplicateObject)
 
@@ -144,11 +161,11 @@ class PostgresqlWriter:
     def park(self, letters: Sequence[DeadLetter]) -> None:
         rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]
         self._any_parked = self._any_parked or bool(rows)
-        with mapping(), self._connection().cursor() as cursor:
-            # executemany is a pipeline, so the last goes alone: see `Applier.apply_all`.
-            cursor.executemany(SQL.insert_letter, rows[:-1])
-            for last in rows[-1:]:
-                cursor.execute(SQL.insert_letter, last)
+        with mapping():
+            for start in range(0, len(rows), _MOST_LETTERS):
+                some = rows[start : start + _MOST_LETTERS]
+                columns = {name: [row[name] for row in some] for name in _LETTER_TYPES}
+                self._connection().execute(_INSERT_LETTERS, columns)
 
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from cdc.model.config import SinkConfig
 from cdc.model.errors import CdcError, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.target.port import without_rows
 from cdc.target.sql.names import shown
 
 # Primary result codes, https://www.sqlite.org/rescode.html; the extended ones have them in the low byte.
@@ -154,7 +155,7 @@ def reflecting(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.connect() as connection:
             yield connection
     except sa.exc.DBAPIError as error:
-        raise mapped(error.orig or error) from None
+        raise without_rows(mapped(error.orig or error)) from None
     except sa.exc.SQLAlchemyError as error:
         raise TargetRefused(
             f"the target's tables could not be read or made ({type(error).__name__})", hint=_HINTS[TargetRefused]

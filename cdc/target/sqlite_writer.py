@@ -99,6 +99,8 @@ class SqliteWriter:
             if savepoint and not isinstance(error, RetryableError):
                 with mapping():
                     connection.execute("ROLLBACK TO cdc_apply")
+                    # Else they would lie one upon another, one more for each refusal.
+                    connection.execute("RELEASE cdc_apply")
             raise
         with mapping():
             connection.execute("RELEASE cdc_apply")
@@ -146,10 +148,10 @@ class SqliteWriter:
         if self._opened is None:
             return
         connection, _, applier = self._opened
+        # Tables made in the transaction go with it, also where SQLite has rolled it back by itself.
+        applier.forget()
         try:
             if connection.in_transaction:
-                # Tables made in it go with it.
-                applier.forget()
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
             connection.close()
