@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cdc.binlog.decoder.port import MARIADB_UPDATE_ROWS_EVENT, Decoder, TableMap, table_map_names
+from cdc.binlog.decoder.port import Decoder, TableMap, table_map_names
 from cdc.binlog.decoder.projection import Projection
 from cdc.binlog.projected_change import ChangeProjection
 from cdc.model.change import Draft
@@ -70,8 +70,7 @@ class Capture:
         return Projection(schema, config.exclude_columns, config.mask_columns, self._salt, defaults, virtual)
 
     def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
-        rows = self._decoder.rows(kind, body, table.map)
-        return table.projection.drafts(rows, mariadb_update=kind == MARIADB_UPDATE_ROWS_EVENT)
+        return self._decoder.changes(kind, body, table.map, table.projection)
 
     def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
         """The table's schema where this stream has not shown it before."""

@@ -3,7 +3,7 @@
 import pytest
 
 from cdc.binlog.decoder import load
-from cdc.binlog.decoder.port import ABSENT, DecodedRow
+from cdc.binlog.decoder.rows import ABSENT, DecodedRow
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import Column, TableSchema
 from tests.fixtures.servers import Database

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cdc.binlog.decoder.port import ROWS_EVENTS, DecodedRow, Decoder, TableMap, table_map_names
+from cdc.binlog.decoder.port import ROWS_EVENTS, Decoder, TableMap, table_map_names
+from cdc.binlog.decoder.rows import DecodedRow
 from cdc.model.schema import TableSchema
 
 _COM_BINLOG_DUMP = 0x12

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pymysql
 
 from cdc.binlog.decoder import load
-from cdc.binlog.decoder.port import DecodedRow
+from cdc.binlog.decoder.rows import DecodedRow
 from cdc.model.schema import Column, TableSchema
 from tests.support.binlog_dump import end_of_binlog, events_since, rows_events
 from tests.support.value_oracle import TEXT_ANSWERS, row_metadata

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from pymysql.converters import conversions
 
-from cdc.binlog.decoder.port import ABSENT, DecodedRow, Decoder, Values
+from cdc.binlog.decoder.port import Decoder
+from cdc.binlog.decoder.rows import ABSENT, DecodedRow, Values
 from cdc.model.change import Value
 from tests.fixtures.servers import Database
 from tests.support.binlog_dump import end_of_binlog, events_since, rows_events

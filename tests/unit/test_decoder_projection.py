@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues, Values
 from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.decoder.rows import ABSENT, DecodedRow, PartialValues, Values
 from cdc.model.change import Value
 from cdc.model.errors import NotUnderstood, TableRefused
 from cdc.model.schema import Column, TableSchema

@@ -3,7 +3,8 @@
 import pytest
 
 from cdc.binlog.decoder import load
-from cdc.binlog.decoder.port import ABSENT, TableMap
+from cdc.binlog.decoder.port import TableMap
+from cdc.binlog.decoder.rows import ABSENT
 from cdc.model.errors import BinlogDamaged, NotUnderstood
 
 DECODER = load("python")

@@ -8,26 +8,37 @@ from cdc.model.errors import FatalError
 
 IMPLEMENTATIONS = {
     "python": "cdc.binlog.decoder.python:PythonDecoder",
-    "compiled": "cdc.binlog.decoder.compiled:CompiledDecoder",
+    "compiled": "cdc.binlog.decoder.compiled_decoder:CompiledDecoder",
 }
 
 
 def load(kind: str | None = None) -> Decoder:
-    """The decoder named by `kind`, else by CDC_DECODER, else the plain Python one.
+    """The decoder named by `kind`, else by CDC_DECODER; without a choice the compiled one, where it was built, else the plain
+    Python one.
 
     A forced choice never falls back: raises FatalError that says why it could not be loaded.
     """
-    chosen = kind or os.environ.get("CDC_DECODER") or "python"
+    chosen = kind or os.environ.get("CDC_DECODER")
+    if not chosen:
+        try:
+            return _loaded("compiled")
+        except FatalError:
+            return _loaded("python")
     if chosen not in IMPLEMENTATIONS:
         raise FatalError(
             f"there is no decoder '{chosen}'", hint=f"set CDC_DECODER to one of: {', '.join(IMPLEMENTATIONS)}"
         )
-    module, _, name = IMPLEMENTATIONS[chosen].partition(":")
+    return _loaded(chosen)
+
+
+def _loaded(kind: str) -> Decoder:
+    module, _, name = IMPLEMENTATIONS[kind].partition(":")
     try:
         decoder: Decoder = getattr(import_module(module), name)()
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: built against another version of what it uses
         raise FatalError(
-            f"the {chosen} decoder could not be loaded: {error}",
-            hint="unset CDC_DECODER to read with the plain Python decoder, or install a build that has this one",
+            f"the {kind} decoder could not be loaded: {error}",
+            hint="unset CDC_DECODER to read with the plain Python decoder, or install again with a C compiler and Python's "
+            "headers, which builds the compiled one",
         ) from error
     return decoder

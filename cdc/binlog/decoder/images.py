@@ -7,7 +7,8 @@ from typing import NamedTuple
 from cdc.binlog.decoder import json_diff
 from cdc.binlog.decoder.cursor import Cursor, damaged
 from cdc.binlog.decoder.plan import Plan, Reader
-from cdc.binlog.decoder.port import ABSENT, Absent, PartialValues, TableMap, Values
+from cdc.binlog.decoder.port import TableMap
+from cdc.binlog.decoder.rows import ABSENT, Absent, PartialValues, Values
 from cdc.model.change import Value
 from cdc.model.errors import CdcError, NotUnderstood
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cdc.binlog.decoder.facts import Layout
 from cdc.model.change import Value
 
 Reader = Callable[[bytes, int], tuple[Value, int]]
@@ -16,10 +17,12 @@ class Plan(NamedTuple):
     """`readers` in column order. `never_null`: a bit for each NOT NULL column, as in a row's bitmap of NULLs.
 
     `refusal`: why rows of this table cannot be read; readers are then not called. `only_mariadb`: the charsets are
-    taken for what MariaDB would mean by them, so rows events that it does not write (version 2) cannot be read.
+    taken for what MariaDB would mean by them, so rows events that it does not write (version 2) cannot be read. `layout`:
+    type codes and their metadata, of which the compiled decoder makes a plan of its own.
     """
 
     readers: tuple[Reader, ...]
     never_null: int
     refusal: str | None
+    layout: Layout
     only_mariadb: bool = False

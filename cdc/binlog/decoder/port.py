@@ -1,4 +1,4 @@
-"""The decoder's contract: from the bytes of a table map or rows event to rows of JSON-ready values.
+"""The decoder's contract: from the bytes of a table map or rows event to rows of JSON-ready values, and to drafts.
 
 A decoder is a pure function of bytes (and of the table map): no socket, no clock, no state of its own. `body` is always the
 event without its 19-byte header and without its checksum. Errors name table and column; the stream, which knows file and
@@ -9,35 +9,15 @@ Format: https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Ta
 https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Rows__event.html.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol
 
 from cdc.binlog.decoder.cursor import Cursor
-from cdc.model.change import Value
+from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.decoder.rows import DecodedRow
+from cdc.model.change import Draft
 from cdc.model.schema import TableSchema
-
-
-class Absent(Enum):
-    """A column that is not in the row image (`binlog_row_image` MINIMAL or NOBLOB): not NULL, but unchanged or not told."""
-
-    ABSENT = "absent"
-
-
-ABSENT = Absent.ABSENT
-Values = tuple[Value | Absent, ...]
-
-
-class PartialValues(tuple[Value | Absent, ...]):
-    """Values that may have ABSENT among them. An image that has is of this type, so that whole ones, which are nearly all, are
-    told without a look at each value."""
-
-    __slots__ = ()
-
-
-DecodedRow = tuple[str, Values | None, Values | None]
-"""(op, before, after): op is c, u or d; each image is aligned with `schema.columns`, or None where the op has none. All rows of
-one event lack the same columns in their before images, and the same in their after images."""
 
 WRITE_ROWS_EVENTS = (23, 30)
 PARTIAL_UPDATE_ROWS_EVENT = 39
@@ -90,6 +70,13 @@ class Decoder(Protocol):
         Raises NotUnderstood (another event type; a partial JSON update whose before image lacks the document; a type or charset
         that we do not read, with table and column) and BinlogDamaged (truncated, trailing bytes, another table id than the
         map's, impossible value).
+        """
+
+    def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> Sequence[Draft]:
+        """What `rows` reads, projected: what `projection`, which is made of the table map's schema, makes of it.
+
+        The compiled decoder's are `EncodedRows`, whose JSON is what orjson makes of each draft's. Raises what `rows` and
+        `Projection.drafts` raise.
         """
 
 

@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
-from cdc.binlog.decoder.port import ABSENT, DecodedRow, PartialValues, Values
+from cdc.binlog.decoder.rows import ABSENT, DecodedRow, PartialValues, Values
 from cdc.model.change import Draft, Row, Value
 from cdc.model.errors import NotUnderstood, TableRefused
 from cdc.model.routing import matches
@@ -44,8 +45,12 @@ class Projection:
     `exclude` and `mask` are patterns for `db.table.column` (`*`, `?`). `defaults`: by column, what an inserted row has in it
     whose image lacks the column, as a change event shows it; a column that is not in it has none that could be known.
     `unlogged`: columns that an image of MariaDB may lack though they changed (virtual generated ones); None: not known which.
-    Raises TableRefused for a table without primary key, and for an excluded key column. `schema` is what is published downstream.
+    Raises TableRefused for a table without primary key, and for an excluded key column. `schema` is what is published downstream;
+    `kept`: the places of its columns in the table; `masked`: the names of those of which `hash` takes the place. `encoding` is
+    the compiled decoder's, and nobody else's.
     """
+
+    encoding: Any = None
 
     def __init__(
         self,
@@ -66,10 +71,10 @@ class Projection:
         self.schema = replace(schema, columns=tuple(columns))
         self._fingerprint = self.schema.fingerprint()
         self._names = names
-        self._kept = tuple(kept)
+        self.kept = tuple(kept)
         self._key_places = tuple(n for n, column in enumerate(schema.columns) if column.name in schema.key)
-        self._masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
-        self._hash = hasher(salt)
+        self.masked = tuple(name for n, name in zip(kept, names, strict=True) if n in masked)
+        self.hash = hasher(salt)
         self._defaults = dict(defaults or {})
         self._unlogged_known = unlogged is not None
         # No key has a virtual column.
@@ -133,10 +138,10 @@ class Projection:
     def _told(self, values: Values) -> Row:
         """The columns that are there, projected."""
         row: Row = {}
-        for name, index in zip(self._names, self._kept, strict=True):
+        for name, index in zip(self._names, self.kept, strict=True):
             value = values[index]
             if value is not ABSENT:
-                row[name] = self._hash(value) if name in self._masked else value
+                row[name] = self.hash(value) if name in self.masked else value
         return row
 
     def _has_key(self, values: Values) -> bool:
@@ -144,7 +149,7 @@ class Projection:
 
     def _with_defaults(self, values: Values) -> Values:
         filled = list(values)
-        for name, index in zip(self._names, self._kept, strict=True):
+        for name, index in zip(self._names, self.kept, strict=True):
             if filled[index] is ABSENT and name in self._defaults:
                 filled[index] = self._defaults[name]
         return tuple(filled)
@@ -183,9 +188,9 @@ class Projection:
         return dict(zip(self._names, values, strict=True))  # type: ignore[arg-type]  # rows with ABSENT go another way
 
     def _projected(self, values: Values) -> Row:
-        row = self._whole(tuple([values[index] for index in self._kept]))
-        for name in self._masked:
-            row[name] = self._hash(row[name])
+        row = self._whole(tuple([values[index] for index in self.kept]))
+        for name in self.masked:
+            row[name] = self.hash(row[name])
         return row
 
     def _key_of(self, row: Row | None) -> Row:

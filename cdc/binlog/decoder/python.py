@@ -4,13 +4,16 @@ from cdc.binlog.decoder import images
 from cdc.binlog.decoder.cursor import Cursor, damaged
 from cdc.binlog.decoder.port import (
     DELETE_ROWS_EVENTS,
+    MARIADB_UPDATE_ROWS_EVENT,
     PARTIAL_UPDATE_ROWS_EVENT,
     ROWS_EVENTS,
     UPDATE_ROWS_EVENTS,
-    DecodedRow,
     TableMap,
 )
+from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.decoder.rows import DecodedRow
 from cdc.binlog.decoder.table_map import read_table_map
+from cdc.model.change import Draft
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import TableSchema
 
@@ -55,6 +58,10 @@ class PythonDecoder:
         if event_type in DELETE_ROWS_EVENTS:
             return [("d", before, None) for before in read]
         return [("c", None, after) for after in read]
+
+    def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> list[Draft]:
+        rows = self.rows(event_type, body, table)
+        return projection.drafts(rows, mariadb_update=event_type == MARIADB_UPDATE_ROWS_EVENT)
 
 
 def _read_header(event_type: int, data: bytes, table: TableMap) -> tuple[int, tuple[int, ...] | None]:

@@ -71,9 +71,8 @@ def _plan(described: list[Described], layout: Layout, only_mariadb: bool) -> Pla
     refusals = (f"column {each.column.name} {each.reason}" for each in described if not isinstance(each, Readable))
     refusal = next(refusals, None)
     never_null = sum(1 << index for index in range(len(described)) if not layout.nullable[index // 8] >> index % 8 & 1)
-    return Plan(
-        tuple(each.reader for each in described if isinstance(each, Readable)), never_null, refusal, only_mariadb
-    )
+    readers = tuple(each.reader for each in described if isinstance(each, Readable))
+    return Plan(readers, never_null, refusal, layout, only_mariadb)
 
 
 def _column_metadata(cursor: Cursor, codes: bytes, name: str) -> list[bytes]:

@@ -1,0 +1,184 @@
+# What is known of a table's columns before the first row, laid out for C.
+
+cpdef enum Kind:
+    # How a column's bytes are read. `width` and `size` of a ColumnCode mean:
+    PYTHON = 0  # by the plain reader; no more is needed
+    SIGNED = 1  # width: bytes
+    UNSIGNED = 2  # width: bytes
+    YEAR = 3
+    BITS = 4  # width: bytes
+    DECIMAL = 5  # width: precision; size: scale
+    FLOAT = 6
+    DOUBLE = 7
+    DATE = 8
+    TIME = 9  # width: digits of the fraction; so of the next two
+    DATETIME = 10
+    TIMESTAMP = 11
+    UTF8 = 12  # width: bytes of the length before the value; so of the next three, and of JSON
+    ONE_BYTE = 13  # texts: (the table,) see add_one_byte_text
+    BASE64 = 14  # size: zeros are put behind the value up to this length
+    ENUM = 15  # width: bytes; texts: JSON strings, of 0 first; so of SET, there without quotes
+    SET = 16
+    JSON = 17
+
+
+cdef struct Text:
+    const uint8_t* at
+    Py_ssize_t size
+
+
+cdef struct Column:
+    int kind
+    int width
+    Py_ssize_t size
+    bint kept
+    bint never_null
+    int key_place  # -1: not in the key
+    Text head  # its name as a member of the row's object, with what stands before it
+    const uint8_t* table
+    Text* texts
+    Py_ssize_t count  # of texts
+    Py_ssize_t room  # of all texts together
+
+
+cdef enum:
+    MOST_KEY_COLUMNS = 64
+    ROOM_FIXED = 128  # for each value but text, bytes, enumerations, sets and documents
+
+
+cdef class Encoding:
+    """From the rows events of one table map to rows in the wire format, projected. Never changes; thread-safe.
+
+    `columns`: for each column of the table (kind, width, size, texts, kept, never_null). `names`: of the columns, as JSON strings.
+    `key`: indexes of its columns, in key order. `readers`: of Kind.PYTHON columns, (bytes, start) -> (JSON, end), by index.
+    """
+
+    cdef readonly object table
+    cdef readonly str db, table_name, fingerprint
+    cdef object readers
+    cdef list kept_alive
+    cdef uint8_t[6] table_id
+    cdef uint32_t crc  # of database and table
+    cdef Column* columns
+    cdef Py_ssize_t count
+    cdef Text* key_heads
+    cdef Py_ssize_t key_count
+    cdef bint needs_python
+
+    def __cinit__(self, table, str db, str table_name, str fingerprint, columns, names, key, readers):
+        cdef Column* column
+        cdef Py_ssize_t index
+        if not 0 < len(key) <= MOST_KEY_COLUMNS:
+            raise ValueError(f"a key of {len(key)} columns")
+        self.table, self.db, self.table_name, self.fingerprint = table, db, table_name, fingerprint
+        self.readers = readers
+        self.kept_alive = []
+        self.needs_python = bool(readers)
+        for index, byte in enumerate(table.table_id.to_bytes(6, "little")):
+            self.table_id[index] = byte
+        self.crc = crc32(f"{db}\0{table_name}".encode("utf-8", "surrogatepass"))
+        self.count = len(columns)
+        self.key_count = len(key)
+        self.columns = <Column*>calloc(self.count, sizeof(Column))
+        self.key_heads = <Text*>calloc(self.key_count, sizeof(Text))
+        if self.columns == NULL or self.key_heads == NULL:
+            raise MemoryError(f"the plan of {db}.{table_name}")
+        for index, place in enumerate(key):
+            self.key_heads[index] = self.text(b"%c%b:" % (b",{"[not index], names[place]))
+        first = True
+        for index, (kind, width, size, texts, kept, never_null) in enumerate(columns):
+            column = &self.columns[index]
+            column.kind, column.width, column.size = kind, width, size
+            column.kept, column.never_null = kept, never_null
+            column.key_place = key.index(index) if index in key else -1
+            if kept:
+                column.head = self.text(b"%c%b:" % (b",{"[first], names[index]))
+                first = False
+            self.set_texts(column, texts)
+
+    cdef Text text(self, bytes content):
+        cdef Text found
+        self.kept_alive.append(content)
+        found.at = <const uint8_t*>PyBytes_AS_STRING(content)
+        found.size = len(content)
+        return found
+
+    cdef int set_texts(self, Column* column, texts) except -1:
+        cdef Py_ssize_t index
+        if column.kind == ONE_BYTE:
+            column.table = self.text(texts[0]).at
+            return 0
+        column.count = len(texts)
+        if not column.count:
+            return 0
+        column.texts = <Text*>calloc(column.count, sizeof(Text))
+        if column.texts == NULL:
+            raise MemoryError(f"the plan of {self.db}.{self.table_name}")
+        for index in range(column.count):
+            column.texts[index] = self.text(texts[index])
+            column.room += column.texts[index].size + 1
+        return 0
+
+    def __dealloc__(self):
+        cdef Py_ssize_t index
+        if self.columns != NULL:
+            for index in range(self.count):
+                free(self.columns[index].texts)
+        free(self.columns)
+        free(self.key_heads)
+
+    def rows(self, int event_type, body):
+        """The event's rows; None where it is of a kind that is left to the plain decoder. Raises GivenUp where it cannot be
+        read: the plain decoder says what is wrong."""
+        cdef Py_buffer view
+        cdef EncodedRows out
+        cdef Event event
+        cdef int op = op_of(event_type)
+        cdef int failed
+        if not op:
+            return None
+        data = bytes(body) if self.needs_python else body
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            event.op = op
+            event.version_2 = event_type >= FIRST_VERSION_2
+            event.at = <const uint8_t*>view.buf
+            event.begin = event.at
+            event.end = event.at + view.len
+            event.whole = True
+            failed = read_header(self, &event)
+            if not event.whole:
+                return None
+            if not failed:
+                out = EncodedRows(self.db, self.table_name, self.fingerprint)
+                out.reserve(view.len + view.len // 2 + 512)
+                if view.len >= WORTH_RELEASING and not self.needs_python:
+                    with nogil:
+                        failed = add_rows(self, &event, out, NULL)
+                else:
+                    failed = add_rows(self, &event, out, <PyObject*>data)
+        finally:
+            PyBuffer_Release(&view)
+        if failed:
+            raise GivenUp(f"a rows event of {self.db}.{self.table_name}")
+        return out
+
+    cdef int add_python_value(self, Py_ssize_t index, Event* event, EncodedRows out, object data) except -1:
+        """1: what the plain reader raised, it raises again when it is asked alone."""
+        cdef Py_ssize_t end
+        cdef bytes text
+        try:
+            text, end = self.readers[index](data, event.at - event.begin)
+        except MemoryError:
+            raise
+        except Exception:
+            return 1
+        if end < event.at - event.begin or end > event.end - event.begin:
+            return 1
+        add_bytes(out, <const uint8_t*>PyBytes_AS_STRING(text), len(text))
+        event.at = event.begin + end
+        return 0
+
+
+class GivenUp(ValueError):
+    """Bytes that are no event of the table; what is wrong with them is for the plain decoder to say."""

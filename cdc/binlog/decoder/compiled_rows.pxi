@@ -1,0 +1,183 @@
+# The rows of one event: images, keys, and what becomes of an update that changes the key. 1 from any of these: given up.
+
+cdef enum:
+    FIRST_VERSION_2 = 30
+    WORTH_RELEASING = 16384  # bytes of an event from which on other threads may run meanwhile
+
+
+cdef struct Event:
+    const uint8_t* begin
+    const uint8_t* at
+    const uint8_t* end
+    uint8_t op
+    bint version_2
+    bint whole  # every image has every column
+
+
+cdef struct Image:
+    Span text
+    Span[64] key_values  # MOST_KEY_COLUMNS
+
+
+cdef inline uint8_t op_of(int event_type) noexcept nogil:
+    """0: not for us."""
+    if event_type == 30 or event_type == 23:
+        return c'c'
+    if event_type == 31 or event_type == 24:
+        return c'u'
+    if event_type == 32 or event_type == 25:
+        return c'd'
+    return 0
+
+
+cdef int read_header(Encoding plan, Event* event) noexcept nogil:
+    """Moves to the first row. `whole` is set to whether all columns are there."""
+    cdef Py_ssize_t length, count
+    cdef int bitmap
+    if event.end - event.at < 11 or memcmp(event.at, plan.table_id, 6):
+        return 1
+    event.at += 8
+    if event.version_2:
+        length = <Py_ssize_t>little(event.at, 2)
+        if length < 2 or length > event.end - event.at:
+            return 1
+        event.at += length
+    if event.end - event.at < 3:
+        return 1
+    count = event.at[0]
+    event.at += 1
+    if count == 252:
+        count = <Py_ssize_t>little(event.at, 2)
+        event.at += 2
+    elif count > 250:
+        return 1
+    if count != plan.count:
+        return 1
+    for bitmap in range(2 if event.op == c'u' else 1):
+        if event.end - event.at < (count + 7) // 8:
+            return 1
+        event.whole = event.whole and is_full(event.at, count)
+        event.at += (count + 7) // 8
+    return 0
+
+
+cdef inline bint is_full(const uint8_t* bitmap, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(count >> 3):
+        if bitmap[index] != 0xFF:
+            return False
+    cdef uint8_t rest = <uint8_t>((1 << (count & 7)) - 1)
+    return not rest or bitmap[count >> 3] & rest == rest
+
+
+cdef int add_rows(Encoding plan, Event* event, EncodedRows out, PyObject* data) except -1 nogil:
+    cdef Image before, after
+    cdef Span key, new_key
+    cdef Span nothing = Span(0, 0)
+    cdef uint32_t crc
+    while event.at < event.end:
+        if add_image(plan, event, out, &before, data):
+            return 1
+        if add_key(plan, out, &before, &key, &crc):
+            return 1
+        if event.op == c'c':
+            add_row(out, c'c', crc, key, nothing, before.text)
+        elif event.op == c'd':
+            add_row(out, c'd', crc, key, before.text, nothing)
+        else:
+            if add_image(plan, event, out, &after, data):
+                return 1
+            if same_key(plan, out, &before, &after):
+                add_row(out, c'u', crc, key, before.text, after.text)
+            else:
+                add_row(out, c'd', crc, key, before.text, nothing)
+                if add_key(plan, out, &after, &new_key, &crc):
+                    return 1
+                add_row(out, c'c', crc, new_key, nothing, after.text)
+    return 0
+
+
+cdef inline int add_row(
+    EncodedRows out, uint8_t op, uint32_t crc, Span key, Span before, Span after
+) except -1 nogil:
+    cdef EncodedRow* row = out.add()
+    row.op = op
+    row.crc = crc
+    row.key = key
+    row.before = before
+    row.after = after
+    return 0
+
+
+cdef inline bint same_key(Encoding plan, EncodedRows out, const Image* one, const Image* other) noexcept nogil:
+    """No float is in a key, so keys are equal where their texts are."""
+    cdef Py_ssize_t index
+    for index in range(plan.key_count):
+        if one.key_values[index].size != other.key_values[index].size:
+            return False
+        if memcmp(
+            out.data + one.key_values[index].start, out.data + other.key_values[index].start, one.key_values[index].size
+        ):
+            return False
+    return True
+
+
+cdef int add_key(Encoding plan, EncodedRows out, const Image* image, Span* key, uint32_t* crc) except -1 nogil:
+    """The key's object, and its lane: see cdc.model.routing.lane_number."""
+    cdef Py_ssize_t index, size
+    cdef uint8_t* to
+    key.start = out.size
+    crc[0] = plan.crc
+    for index in range(plan.key_count):
+        size = image.key_values[index].size
+        need(out, plan.key_heads[index].size + size + 1)
+        to = out.data + out.size
+        memcpy(to, plan.key_heads[index].at, plan.key_heads[index].size)
+        to += plan.key_heads[index].size
+        memcpy(to, out.data + image.key_values[index].start, size)
+        out.size = to + size - out.data
+        if fold(crc, to, size):
+            return 1
+    out.data[out.size] = c'}'
+    out.size += 1
+    key.size = out.size - key.start
+    return 0
+
+
+cdef int add_image(Encoding plan, Event* event, EncodedRows out, Image* image, PyObject* data) except -1 nogil:
+    """One row's columns as an object. What is not kept is read all the same, so that what is damaged is seen."""
+    cdef const uint8_t* nulls = event.at
+    cdef const Column* column
+    cdef Py_ssize_t index, begin, value
+    cdef int failed
+    if event.end - event.at < (plan.count + 7) >> 3:
+        return 1
+    event.at += (plan.count + 7) >> 3
+    image.text.start = out.size
+    for index in range(plan.count):
+        column = &plan.columns[index]
+        begin = out.size
+        need(out, column.head.size + ROOM_FIXED)
+        memcpy(out.data + begin, column.head.at, column.head.size)
+        out.size = value = begin + column.head.size
+        if nulls[index >> 3] >> (index & 7) & 1:
+            if column.never_null:
+                return 1
+            memcpy(out.data + value, b"null", 4)
+            out.size += 4
+        elif column.kind != PYTHON:
+            if add_value(column, event, out):
+                return 1
+        else:
+            with gil:
+                failed = plan.add_python_value(index, event, out, <object>data)
+            if failed:
+                return 1
+        if column.key_place >= 0:
+            image.key_values[column.key_place].start = value
+            image.key_values[column.key_place].size = out.size - value
+        if not column.kept:
+            out.size = begin
+    add_byte(out, c'}')
+    image.text.size = out.size - image.text.start
+    return 0
