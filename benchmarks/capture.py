@@ -1,75 +1,169 @@
-"""One reader over one binlog file, in a process of its own: `python -m benchmarks.capture READER URL FILE ROWS`."""
+"""How fast a binlog is captured: the server's own limit, ours into nothing and into queues, and the peers."""
 
-import json
-import sys
-import time
-from urllib.parse import unquote, urlsplit
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
 
-from pymysqlreplication import BinLogStreamReader
-from pymysqlreplication.row_event import WriteRowsEvent
+from benchmarks import binlogs, capture_queues
+from benchmarks.binlogs import Binlog
+from benchmarks.capture_queues import Setting
+from benchmarks.children.report import NotRun
+from benchmarks.peers import build
+from benchmarks.processes import python_child, run_child, run_program
+from benchmarks.results import Section
+from benchmarks.run import Contestant, Run, Say, interleaved
+from benchmarks.servers import login
+from benchmarks.sizes import Sizes
+from cdc.local import Server
 
-from cdc.binlog.port import Begin, End, Rows
-from cdc.binlog.registry import open_source
-from cdc.model.checkpoint import Checkpoint, SourcePoint
-from cdc.model.config import SourceConfig
-from cdc.processes.outbound import Outbound, Routing
+LIMIT = "mysqlbinlog --raw"
+COMPILED = "lockstep, compiled"
+PYTHON = "lockstep, python"
+PYTHON_MYSQL_REPLICATION = "python-mysql-replication"
+CANAL = "go-mysql canal"
+DEBEZIUM = "Debezium engine"
+MAXWELL = "Maxwell"
+MYSQL_EVENT_STREAM = "mysql-event-stream"
 
+# https://debezium.io/documentation/reference/stable/connectors/mysql.html: the batch and the queue before it, larger than their
+# defaults (2,048 and 8,192) as its pages on throughput advise, the queue the larger of them; no wait between polls.
+DEBEZIUM_ENGINE = {"max.batch.size": "16384", "max.queue.size": "65536", "poll.interval.ms": "10"}
 
-def lockstep(url: str, file: str, rows: int) -> float:
-    """Socket to finished messages: decoded, routed to four lanes, rendered; then thrown away."""
-    source = open_source(SourceConfig(url=url, server_id=60_001, tables=("b.*",)), connector="bench")  # type: ignore[arg-type]
-    point = SourcePoint(source.identity(), file, 4)
-    out = Outbound(Checkpoint(1, point, 1, "bench"), Routing("bench", "mysql", 4))
-    stream = source.stream(point)
-    began = time.monotonic()
-    seen = 0
-    for item in stream.items(lambda: 1.0):
-        match item:
-            case Begin():
-                out.begin(item.transaction)
-            case Rows():
-                out.rows(item.offset, item.drafts)
-                seen += len(item.drafts)
-            case End():
-                out.end(item.point)
-        if len(out) >= 2000:
-            out.take()
-        if seen >= rows:
-            break
-    taken = time.monotonic() - began
-    stream.close()
-    return taken
+_server_ids = count(60_001)
 
 
-def pymysqlreplication(url: str, file: str, rows: int) -> float:
-    parts = urlsplit(url)
-    settings = {
-        "host": parts.hostname,
-        "port": parts.port,
-        "user": unquote(parts.username or ""),
-        "passwd": unquote(parts.password or ""),
+class Peers:
+    """Builds each peer once in a run, or keeps the reason why it cannot be built."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._made: dict[str, Any] = {}
+
+    def get(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._made:
+            self._say(f"building {name} (once)")
+            try:
+                self._made[name] = make()
+            except NotRun as error:
+                self._made[name] = error
+        made = self._made[name]
+        if isinstance(made, NotRun):
+            raise NotRun(str(made))
+        return made
+
+
+def measure(setting: Setting, sizes: Sizes, say: Say) -> list[Section]:
+    say("writing the binlogs")
+    peers = Peers(say)
+    sections = []
+    for binlog in binlogs.of(setting.mysql.url, sizes):
+        queues = binlog.name in {"bulk", "small"}
+        contestants = _readers(setting, binlog, sizes, peers)
+        if queues:
+            rows = min(binlog.rows, sizes.slow_rows)
+            job = _job(setting.mysql, binlog, rows)
+            contestants += capture_queues.to_redis(setting, binlog, rows, job)
+            contestants += capture_queues.to_kafka(setting, binlog, rows, job)
+        outcomes = interleaved(contestants, sizes.rounds, lambda text, name=binlog.name: say(f"capture {name}, {text}"))
+        sections.append(
+            Section(
+                f"capture.{binlog.name}",
+                f"Capture, {binlog.title} ({binlog.rows:,} rows, {binlog.bytes / 1e6:,.0f} MB)",
+                list(outcomes.values()),
+                LIMIT,
+            )
+        )
+    return sections
+
+
+def lockstep_null(
+    server: Server, binlog: Binlog, rows: int, decoder: str, *, seconds: float, lanes: int = capture_queues.LANES
+) -> Run:
+    """Ours, finished messages into nothing."""
+    job = {**_job(server, binlog, rows), "lanes": lanes}
+    return run_child(
+        python_child("lockstep_null"), job, seconds=seconds, servers=(server,), environment={"CDC_DECODER": decoder}
+    )[0]
+
+
+def best_decoder(server: Server, binlog: Binlog, seconds: float) -> str:
+    """The compiled one where it is there."""
+    try:
+        lockstep_null(server, binlog, 1, "compiled", seconds=seconds)
+    except NotRun:
+        return "python"
+    return "compiled"
+
+
+def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers) -> list[Contestant]:
+    mysql, seconds = setting.mysql, setting.seconds
+    slow = min(binlog.rows, sizes.slow_rows)
+    # A JVM becomes fast on the way, canal is fast.
+    longer = min(binlog.rows, 2 * sizes.slow_rows)
+
+    def child(argv: list[str], rows: int, more: Mapping[str, Any] | None = None) -> Run:
+        job = {**_job(mysql, binlog, rows), **(more or {})}
+        return run_child(argv, job, seconds=seconds, servers=(mysql,))[0]
+
+    def event_stream() -> Run:
+        packages = peers.get(MYSQL_EVENT_STREAM, build.mysql_event_stream)
+        return child(python_child("mysql_event_stream"), slow, {"packages": str(packages)})
+
+    def debezium() -> Run:
+        argv = [*peers.get(DEBEZIUM, build.debezium), "capture"]
+        return child(argv, longer, {"engine": DEBEZIUM_ENGINE})
+
+    def maxwell() -> Run:
+        argv = list(peers.get(MAXWELL, build.maxwell))
+        return child(python_child("maxwell"), slow, {"argv": argv, "folder": str(setting.folder)})
+
+    return [
+        Contestant(LIMIT, lambda: _mysqlbinlog(mysql, binlog, setting.folder, seconds)),
+        Contestant(COMPILED, lambda: lockstep_null(mysql, binlog, binlog.rows, "compiled", seconds=seconds)),
+        Contestant(PYTHON, lambda: lockstep_null(mysql, binlog, slow, "python", seconds=seconds)),
+        Contestant(PYTHON_MYSQL_REPLICATION, lambda: child(python_child("python_mysql_replication"), slow)),
+        Contestant(MYSQL_EVENT_STREAM, event_stream),
+        Contestant(CANAL, lambda: child([str(peers.get(CANAL, build.canal))], longer)),
+        Contestant(DEBEZIUM, debezium),
+        Contestant(MAXWELL, maxwell),
+    ]
+
+
+def _job(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
+    return {
+        **login(server.url),
+        "url": server.url,
+        "server_id": next(_server_ids),
+        "database": binlogs.DATABASE,
+        "tables": [binlog.table],
+        "file": binlog.file,
+        "gtids": binlog.gtids,
+        "rows": rows,
+        "lanes": capture_queues.LANES,
     }
-    stream = BinLogStreamReader(
-        connection_settings=settings,
-        server_id=60_002,
-        log_file=file,
-        log_pos=4,
-        resume_stream=True,
-        blocking=True,
-        only_events=[WriteRowsEvent],
-    )
-    began = time.monotonic()
-    seen = 0
-    for event in stream:
-        seen += len(event.rows)
-        if seen >= rows:
-            break
-    taken = time.monotonic() - began
-    stream.close()
-    return taken
 
 
-if __name__ == "__main__":
-    reader, url, file, rows = sys.argv[1:]
-    seconds = {"lockstep": lockstep, "pymysqlreplication": pymysqlreplication}[reader](url, file, int(rows))
-    sys.stdout.write(json.dumps({"seconds": seconds}))
+def _mysqlbinlog(server: Server, binlog: Binlog, folder: Path, seconds: float) -> Run:
+    if "mysqlbinlog" not in server.commands:
+        raise NotRun("the server that was given by URL brings no mysqlbinlog")
+    at = login(server.url)
+    argv = [
+        *server.commands["mysqlbinlog"],
+        "--no-defaults",
+        "--read-from-remote-server",
+        "--raw",
+        f"--result-file={folder}/raw-",
+        f"--host={at['host']}",
+        f"--port={at['port']}",
+        f"--user={at['user']}",
+        f"--password={at['password']}",
+        # As all others here: plain text on loopback.
+        "--ssl-mode=DISABLED",
+        "--get-server-public-key",
+        binlog.file,
+    ]
+    run = run_program(argv, binlog.rows, seconds=seconds, servers=(server,))
+    for copy in folder.glob("raw-*"):
+        copy.unlink()
+    return run

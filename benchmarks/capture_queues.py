@@ -1,0 +1,189 @@
+"""Capture into a queue: `cdc reader` against a bare loop that produces the same finished messages."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import redis
+
+from benchmarks import connectors
+from benchmarks.binlogs import Binlog
+from benchmarks.children.report import NotRun
+from benchmarks.processes import cpu_seconds, python_child, run_child, server_pids
+from benchmarks.run import Contestant, Run
+from cdc.local import Server
+
+LANES = 4
+_numbers = count(1)
+
+
+class Setting(NamedTuple):
+    """What all contestants of the part share."""
+
+    mysql: Server
+    redis: Server | None
+    kafka: Server | None
+    folder: Path
+    seconds: float
+
+
+def to_redis(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]) -> list[Contestant]:
+    def product(decoder: str) -> Run:
+        server = _there(setting.redis)
+        _flush(server)
+        try:
+            return _reader(setting, binlog, rows, decoder, server, _entries(server))
+        finally:
+            _flush(server)
+
+    def bare(way: str) -> Run:
+        server = _there(setting.redis)
+        _flush(server)
+        try:
+            return _bare(setting, way, {**job, "queue": server.url}, server)
+        finally:
+            _flush(server)
+
+    return [
+        *(Contestant(f"lockstep, {one}, to Redis Streams", lambda one=one: product(one)) for one in ("compiled", "python")),
+        Contestant("bare loop to Redis, script", lambda: bare("redis-script")),
+        Contestant("bare loop to Redis, pipeline", lambda: bare("redis-pipeline")),
+    ]
+
+
+def to_kafka(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]) -> list[Contestant]:
+    def product(decoder: str) -> Run:
+        server = _there(setting.kafka)
+        return _reader(setting, binlog, rows, decoder, server, _watermarks(server))
+
+    def bare(way: str) -> Run:
+        server = _there(setting.kafka)
+        topic = f"bare-{next(_numbers)}"
+        with _topic(server, topic):
+            return _bare(setting, way, {**job, "queue": server.url, "topic": topic}, server)
+
+    return [
+        *(Contestant(f"lockstep, {one}, to Kafka", lambda one=one: product(one)) for one in ("compiled", "python")),
+        Contestant("bare loop to Kafka, produce_batch", lambda: bare("kafka-batch")),
+        Contestant("bare loop to Kafka, produce", lambda: bare("kafka-produce")),
+    ]
+
+
+def _there(server: Server | None) -> Server:
+    if server is None:
+        raise NotRun("the server could not be started")
+    return server
+
+
+def _bare(setting: Setting, way: str, job: Mapping[str, Any], server: Server) -> Run:
+    return run_child(python_child("produce", way), job, seconds=setting.seconds, servers=(server,))[0]
+
+
+def _reader(
+    setting: Setting,
+    binlog: Binlog,
+    rows: int,
+    decoder: str,
+    server: Server,
+    arrived: Callable[[str], int],
+) -> Run:
+    """`cdc reader` from the binlog's start until `rows` messages lie in the queue. The clock runs from the first messages that
+    are seen there, and counts what comes after them."""
+    name = f"bench{next(_numbers)}"
+    coordination = _there(setting.redis).url
+    file = connectors.write(
+        setting.folder,
+        connectors.Place(
+            name=name,
+            source=setting.mysql.url,
+            server_id=62_000 + next(_numbers) % 1000,
+            table=binlog.table,
+            start=f"{binlog.file}:4",
+            queue=server.url,
+            sink=f"sqlite:///{setting.folder}/{name}.db",
+            coordination=coordination,
+            lanes=LANES,
+        ),
+    )
+    servers = server_pids((setting.mysql, server))
+    # Each lane begins with an epoch marker.
+    first = last = 0
+
+    def some() -> bool:
+        nonlocal first
+        first = arrived(name)
+        return first > LANES
+
+    def all_there() -> bool:
+        nonlocal last
+        last = arrived(name)
+        return last >= rows + LANES
+
+    with connectors.Command(setting.folder, "reader", str(file), environment={"CDC_DECODER": decoder}) as command:
+        began = command.until(some, setting.seconds, "the first message")
+        cpu, server_cpu = command.cpu_seconds, cpu_seconds(servers)
+        ended = command.until(all_there, setting.seconds, "the last message")
+        taken = command.cpu_seconds - cpu, cpu_seconds(servers) - server_cpu
+        peak = max(command.peaks.values(), default=0)
+    if last <= first:
+        raise NotRun("all messages were there at the first look: too few rows to measure")
+    return Run(last - first, max(ended - began, 1e-9), *taken, peak)
+
+
+def _flush(server: Server) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+
+
+def _entries(server: Server) -> Callable[[str], int]:
+    """Entries in all streams of a connector."""
+    client = redis.Redis.from_url(server.url)
+    keys: set[bytes] = set()
+
+    def arrived(name: str) -> int:
+        if len(keys) < LANES:
+            keys.update(client.scan_iter(match=f"{{{name}}}:*", _type="stream"))
+        return sum(client.xlen(key) for key in keys)
+
+    return arrived
+
+
+def _watermarks(server: Server) -> Callable[[str], int]:
+    """Messages in the lanes of a topic; 0 while it is not there."""
+    from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415 - an extra
+
+    consumer = Consumer(
+        {"bootstrap.servers": urlsplit(server.url).netloc, "group.id": f"bench-{time.monotonic_ns()}", "log_level": 0}
+    )
+
+    def arrived(topic: str) -> int:
+        total = 0
+        with suppress(KafkaException):
+            for lane in range(LANES):
+                total += consumer.get_watermark_offsets(TopicPartition(topic, lane), timeout=5, cached=False)[1]
+        return total
+
+    return arrived
+
+
+class _topic:  # noqa: N801 - used as a block
+    """A topic with as many partitions as there are lanes, deleted at the end."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - an extra
+
+        self._name = name
+        self._admin = AdminClient({"bootstrap.servers": urlsplit(server.url).netloc})
+        self._new = NewTopic(name, num_partitions=LANES, replication_factor=1)
+
+    def __enter__(self) -> None:
+        for future in self._admin.create_topics([self._new]).values():
+            future.result(30)
+
+    def __exit__(self, *_: object) -> None:
+        for future in self._admin.delete_topics([self._name]).values():
+            future.result(30)

@@ -1,0 +1,72 @@
+"""Socket to finished messages with lanes, in the wire format; then thrown away. CDC_DECODER chooses the decoder."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.children.report import Meter, job, tell
+from cdc.binlog.port import Altered, Begin, End, Passed, Rows, Truncated
+from cdc.binlog.registry import open_source
+from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint, SourcePoint
+from cdc.model.config import SourceConfig
+from cdc.model.errors import CdcError
+from cdc.processes.outbound import Outbound, Routing
+
+# As the reader publishes.
+_TAKE_MESSAGES = 2000
+_TAKE_BYTES = 2 * 1024 * 1024
+
+
+def batches(asked: dict[str, Any]) -> Iterator[list[Message]]:
+    """Batches of messages, as the reader would publish them, until `rows` change events were read; the stream is open before
+    the first is asked for."""
+    source = open_source(
+        SourceConfig(url=asked["url"], server_id=asked["server_id"], tables=tuple(asked["tables"])), connector="bench"
+    )
+    point = SourcePoint(source.identity(), asked["file"], 4)
+    stream = source.stream(point, source.tables_at(point, ()))
+    out = Outbound(Checkpoint(1, point, 1, "bench"), Routing("bench", "mysql", asked["lanes"]))
+    yield []
+    seen = 0
+    for item in stream.items(lambda: 1.0):
+        match item:
+            case Begin():
+                out.begin(item.transaction)
+            case Rows():
+                out.rows(item.offset, item.drafts, item.first_row, item.query)
+                seen += len(item.drafts)
+            case End():
+                out.end(item.point)
+            case Truncated():
+                out.truncate(item.offset, item.db, item.table)
+            case Altered():
+                out.alter(item.offset, item.row, item.change)
+            case Passed():
+                out.passed(item.point)
+        done = seen >= asked["rows"] and not out.inside
+        if len(out) >= _TAKE_MESSAGES or out.bytes >= _TAKE_BYTES or done:
+            yield out.take()[0]
+        if done:
+            break
+    stream.close()
+    source.close()
+
+
+def main() -> None:
+    asked = job()
+    try:
+        stream = batches(asked)
+        next(stream)
+        meter = Meter()
+        messages = message_bytes = 0
+        for batch in stream:
+            messages += len(batch)
+            message_bytes += sum(len(message.value) for message in batch)
+    except CdcError as error:
+        tell({"not_run": error.message})
+        return
+    meter.tell(messages, message_bytes=message_bytes)
+
+
+if __name__ == "__main__":
+    main()

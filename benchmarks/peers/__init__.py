@@ -1,0 +1,1 @@
+"""Drivers of other projects' readers and sinks: ours and small; the projects themselves come from their registries."""
