@@ -26,8 +26,8 @@ class CapturedTable(NamedTuple):
 class Capture:
     """Table maps by their bytes, kept over transactions: the same table sends the same bytes each time.
 
-    `version`: what the schema history knows of a table at this place. `unseen` gathers the shapes that table maps have told
-    since it was emptied last.
+    `known`: the table maps by their bodies, one and the same dictionary all along. `version`: what the schema history knows of a
+    table at this place. `unseen` gathers the shapes that table maps have told since it was emptied last.
     """
 
     def __init__(self, config: SourceConfig, decoder: Decoder) -> None:
@@ -36,16 +36,17 @@ class Capture:
         self.unseen: list[TableSchema] = []
         self._config = config
         self._decoder = decoder
+        self.decoder_name = decoder.name
         self._salt = config.mask_salt.get_secret_value().encode() if config.mask_salt else b""
-        self._known: dict[bytes, CapturedTable | None] = {}
+        self.known: dict[bytes, CapturedTable | None] = {}
         self._shown: set[str] = set()
         self.projected = ChangeProjection(config.exclude_columns, config.mask_columns, self._salt)
 
     def table(self, body: memoryview) -> tuple[int, CapturedTable | None]:
         """(table id, the captured table or None) of a table map event. Raises what decoder and projection raise."""
         key = bytes(body)
-        if key in self._known:
-            return int.from_bytes(key[:6], "little"), self._known[key]
+        if key in self.known:
+            return int.from_bytes(key[:6], "little"), self.known[key]
         table_id, db, table = table_map_names(body)
         captured = None
         if self.filter(db, table):
@@ -54,14 +55,14 @@ class Capture:
             self.unseen.append(table_map.schema)
             projection = self._projection(table_map.schema, version)
             captured = CapturedTable(table_map, projection, projection.schema.fingerprint())
-        if len(self._known) >= _MOST_KEPT:
-            self._known.clear()
-        self._known[key] = captured
+        if len(self.known) >= _MOST_KEPT:
+            self.known.clear()
+        self.known[key] = captured
         return table_id, captured
 
     def forget(self) -> None:
         """Tables have other shapes from here on: the same bytes may mean another thing."""
-        self._known.clear()
+        self.known.clear()
 
     def _projection(self, schema: TableSchema, version: TableVersion | None) -> Projection:
         config = self._config

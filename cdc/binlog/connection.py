@@ -171,6 +171,11 @@ class BinlogConnection:
         self._connection._execute_command(command, arguments)  # type: ignore[attr-defined]
 
     @property
+    def packets(self) -> PacketReader:
+        """What `event` reads from; a packet is a byte of 0 and an event."""
+        return self._packets
+
+    @property
     def closed(self) -> bool:
         return self._packets.closed
 

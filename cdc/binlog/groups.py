@@ -79,6 +79,11 @@ class Groups:
             self._boundary_offset = offset
             self._boundary_shown = False
 
+    @property
+    def inside(self) -> bool:
+        """Whether a transaction is open."""
+        return self._open
+
     def idle(self) -> Sequence[Item]:
         """A heartbeat: the server has no more than what was read."""
         return NOTHING if self._open else (self._show(idle=True),)
@@ -141,8 +146,14 @@ class Groups:
             self._forget()
         self._move_boundary(event.end)
         if begun:
-            self._boundary_shown = True
-            return (End(self._point(event.end)),)
+            return (self._ended(event.end),)
+        return self._passed()
+
+    def _ended(self, offset: int) -> End:
+        self._boundary_shown = True
+        return End(self._point(offset))
+
+    def _passed(self) -> Sequence[Item]:
         if time.monotonic() - self._shown_at < _PASSED_EVERY_SECONDS:
             return NOTHING
         return (self._show(idle=False),)

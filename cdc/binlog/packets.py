@@ -10,12 +10,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from cdc.model.errors import SourceUnavailable
 
 _HEADER = 4
 _WHOLE = 0xFFFFFF  # a payload of this length goes on in the next packet
 _BUFFER_BYTES = 1 << 20
+
+
+class Gathered(NamedTuple):
+    """Packets that were read and not handed out: bytes `start` to `end` of `view`; `number`: of the first of them."""
+
+    view: memoryview
+    start: int
+    end: int
+    number: int
 
 
 class PacketReader:
@@ -59,6 +69,16 @@ class PacketReader:
                 self._start = stop
                 return view[start + _HEADER : stop]
         return self._slow(wait_seconds)
+
+    def gathered(self) -> Gathered | None:
+        """What can be looked at without reading, until the next call of `packet`."""
+        if self._large is not None or self._start == self._end:
+            return None
+        return Gathered(self._view, self._start, self._end, self._number)
+
+    def go_on(self, start: int, number: int) -> None:
+        """All before `start` of what is gathered was taken; the packet there has `number`."""
+        self._start, self._number = start, number
 
     def _slow(self, wait_seconds: Callable[[], float]) -> memoryview | None:
         deadline = time.monotonic() + wait_seconds()

@@ -12,9 +12,12 @@ from typing import Protocol
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
+from cdc.binlog.compiled_groups import WholeGroups
 from cdc.binlog.events import Event
 from cdc.binlog.groups import Groups
+from cdc.binlog.packets import PacketReader
 from cdc.binlog.port import Item
+from cdc.binlog.transactions import Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import (
     BinlogDamaged,
@@ -63,9 +66,13 @@ class BinlogStream:
         self._offset = point.offset if offset is None else offset
         self._checksum = events.CHECKSUM_NONE
         self._seen_events = False
+        self._packets: PacketReader | None = getattr(connection, "packets", None)
+        self._whole = transactions.whole_groups() if isinstance(transactions, Transactions) and not by_gtids else None
 
     def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
         while True:
+            if self._packets is not None and self._whole is not None and not self._transactions.inside:
+                yield from self._gathered(self._packets, self._whole)
             try:
                 raw = self._event(wait_seconds)
             except EOFError:
@@ -82,6 +89,30 @@ class BinlogStream:
                 yield None
             else:
                 yield from self._items(raw)
+
+    def _gathered(self, packets: PacketReader, whole: WholeGroups) -> Iterator[Item]:
+        """The transactions that lie whole in the connection's buffer, up to the first that must be read event by event."""
+        transactions = self._transactions
+        if not isinstance(transactions, Transactions) or self._checksum != events.CHECKSUM_CRC32 or self._passes_over():
+            return
+        while (gathered := packets.gathered()) is not None:
+            group = whole.next(*gathered, self._offset, transactions.query_post_header)
+            if group is None:
+                return
+            try:
+                items = transactions.whole(group, gathered.view)
+            except (FatalError, struct.error, IndexError, ValueError):
+                return  # it is read again, event by event, and raised with its position
+            packets.go_on(group.following, group.number)
+            self._offset = group.end
+            self._seen_events = True
+            yield from items
+
+    def _passes_over(self) -> bool:
+        """Whether what comes next lies before the point where the caller wanted to begin, or in a file that is not known yet."""
+        return self._file != self._transactions.file or (
+            self._file == self._begin.file and self._offset < self._begin.offset
+        )
 
     def read_one(self, wait_seconds: Callable[[], float]) -> bool:
         """For scans: read one event and drop its items; False at the end of a dump that does not follow."""

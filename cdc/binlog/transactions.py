@@ -10,6 +10,7 @@ from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import compression, events, statements
 from cdc.binlog.capture import Capture, CapturedTable
+from cdc.binlog.compiled_groups import Group, WholeGroups
 from cdc.binlog.decoder.port import ROWS_EVENTS
 from cdc.binlog.events import Event
 from cdc.binlog.groups import NOTHING, Groups
@@ -89,6 +90,36 @@ class Transactions(Groups):
         self._query_text: str | None = None
         if self._maps:
             self._maps.clear()
+
+    def whole_groups(self) -> "WholeGroups | None":
+        """What recognises small transactions in a buffer, for `whole`; None where it is not built, or not wanted."""
+        if WholeGroups is None or self._capture.decoder_name == "python":
+            return None
+        return WholeGroups(self._capture.known, self._rules.include_query)
+
+    @property
+    def query_post_header(self) -> int:
+        """Length of a QUERY event's fixed part in this file."""
+        return self._query_post_header
+
+    def whole(self, group: Group, buffer: memoryview) -> Sequence[Item]:
+        """As `items` for all events of the group, one after the other. Where it raises, nothing has happened: they can be taken
+        one by one, which raises again, in its place."""
+        drafts = [
+            (table, start, self._capture.drafts(kind, buffer[begin:end], table))
+            for table, kind, start, begin, end in group.rows
+        ]
+        if not drafts:
+            self._gtids.add(group.gtid)
+            self._move_boundary(group.end)
+            return self._passed()
+        commit_us = group.timestamp * 1_000_000 if group.commit_us is None else group.commit_us
+        point = self._point(group.start)
+        begun = Begin(Transaction(point, group.server_id, group.gtid or None, group.thread, commit_us))
+        rows = [Rows(start, changes, self._capture.new_schemas(table)) for table, start, changes in drafts]
+        self._gtids.add(group.gtid)
+        self._move_boundary(group.end)
+        return (begun, *rows, self._ended(group.end))
 
     def _table_map(self, event: Event) -> Sequence[Item]:
         if not self._open:

@@ -1,9 +1,18 @@
 """The compiled parts of the wire format, where they are built; else classes of which nothing is an instance."""
 
-try:
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
     from cdc.model.encoded import EncodedRows
     from cdc.model.packed import Lanes, PackedMessages, Pieces
-except ImportError:
-    from cdc.model.not_compiled import EncodedRows, Lanes, PackedMessages, Pieces  # type: ignore[assignment]
+else:
+    try:
+        from cdc.model.encoded import EncodedRows
+        from cdc.model.packed import Lanes, PackedMessages, Pieces
+    except ImportError:
+        EncodedRows = type("EncodedRows", (), {})
+        Lanes = type("Lanes", (), {})
+        PackedMessages = type("PackedMessages", (), {})
+        Pieces = type("Pieces", (), {})
 
 __all__ = ["EncodedRows", "Lanes", "PackedMessages", "Pieces"]
