@@ -7,6 +7,7 @@ Format: MySQL Internals, "MySQL Packets" (https://dev.mysql.com/doc/dev/mysql-se
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -161,14 +162,15 @@ class PacketReader:
 
     def _receive(self, into: memoryview, deadline: float) -> int:
         asked = time.monotonic()
-        timeout = max(min(deadline - asked, self._silence_seconds - self._waited_seconds), 0.001)
+        # 0: what is there is taken, nothing is waited for.
+        timeout = max(min(deadline - asked, self._silence_seconds - self._waited_seconds), 0.0)
         try:
             with self._reading:
                 if self.closed:
                     raise self._broken("it was closed")
                 self._sock.settimeout(timeout)
                 count = self._sock.recv_into(into)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             self._waited_seconds += time.monotonic() - asked
             if self._waited_seconds >= self._silence_seconds:
                 raise self._broken(f"no byte for {self._silence_seconds:g} s, not even a heartbeat") from None

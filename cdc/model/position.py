@@ -1,6 +1,7 @@
 """Places in a binlog, and the total order of a connector's change events."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from cdc.model.errors import PositionError
@@ -28,6 +29,7 @@ class FilePosition(NamedTuple):
         return cls(file, int(offset))
 
 
+@lru_cache(maxsize=64)
 def file_number(file: str) -> int:
     """The number in a binlog's file name: 3 for `mysql-bin.000003`.
 

@@ -138,10 +138,14 @@ class Outbound:
 
     def _fits_packing(self, offset: int, first_row: int, count: int) -> bool:
         """Whether all rows of the event are sent, and all are a replay or none is."""
-        first = Sequence(self._base.generation, self._file, offset, first_row)
-        last = first._replace(row=first_row + count - 1)
-        until = self._base.replay_until
-        return not self._after and first > self._base.after and (last <= until or first > until)
+        if self._after:
+            return False
+        base = self._base
+        first = Sequence(base.generation, self._file, offset, first_row)
+        if first <= base.after:
+            return False
+        until = base.replay_until
+        return first > until or Sequence(base.generation, self._file, offset, first_row + count - 1) <= until
 
     def _pack(self, offset: int, rows: EncodedRows, first_row: int, query: str | None) -> None:
         """As `rows`, for rows that are in the wire format already. Of all of them the last one is held."""
@@ -170,9 +174,11 @@ class Outbound:
             self._known(self._lane_of(db, table, rows.crc(sent)))
         self._total += count
         self._orders[db, table] += count
+        generation, file = self._base.generation, self._file
         if count > 1:
-            self._sent = first._replace(row=first_row + count - 2)
-        self._held = _Held(None, first._replace(row=first_row + count - 1), offset, self._total, 0, query)
+            self._sent = Sequence(generation, file, offset, first_row + count - 2)
+        last = Sequence(generation, file, offset, first_row + count - 1)
+        self._held = _Held(None, last, offset, self._total, 0, query)
 
     def _spread(self, db: str, table: str) -> Spread:
         spread = self._spreads.get((db, table))

@@ -45,7 +45,8 @@ READER = "reader"
 _MAX_MESSAGES = 2000
 _MAX_BYTES = 2 * 1024 * 1024
 _MAX_AGE_SECONDS = 0.05
-_FLUSH_WAIT_SECONDS = 0.001
+_REST_WAIT_SECONDS = 0.001
+_DUTIES_EVERY_ITEMS = 64
 _IDLE_WAIT_SECONDS = 0.25
 _FACTS_SECONDS = 5.0
 _HANDOVER_SECONDS = 2.0  # in which whoever asked for the handover takes the lease
@@ -223,10 +224,15 @@ class _Run:
         )
 
     def read(self, stream: Stream, stop: threading.Event, drain_to: Sequence | None) -> None:
+        seen = 0
         for item in stream.items(self._patience):
-            self._held.require()
+            seen += 1
             if item is not None:
                 self._take(item)
+                if seen < _DUTIES_EVERY_ITEMS and not self._presses(item):
+                    continue
+            seen = 0
+            self._held.require()
             if self._full() or self._completes(item) or (item is None and len(self._out)):
                 self._publish_when_ready(stop)
             self._heartbeat(drain_to, idle=item is None or isinstance(item, Passed))
@@ -241,7 +247,16 @@ class _Run:
         )
 
     def _patience(self) -> float:
-        return _FLUSH_WAIT_SECONDS if len(self._out) else _IDLE_WAIT_SECONDS
+        """What has gathered goes as soon as the source has no more at hand; of an open transaction there is more to come."""
+        if not len(self._out):
+            return _IDLE_WAIT_SECONDS
+        return _REST_WAIT_SECONDS if self._out.inside else 0.0
+
+    def _presses(self, item: Item) -> bool:
+        """Whether there may be something to do at once; all else can wait for a few items more."""
+        if isinstance(item, Rows):
+            return len(self._out) >= _MAX_MESSAGES or self._out.bytes >= _MAX_BYTES
+        return isinstance(item, Passed) or self._completes(item)
 
     def _take(self, item: Item) -> None:
         match item:

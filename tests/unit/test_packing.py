@@ -118,7 +118,11 @@ def sent(checkpoint: Checkpoint, routing: Routing, what: Any, *, encodes: bool) 
 @given(checkpoints, routings, transactions)
 @settings(max_examples=300, deadline=None)
 def test_packed_messages_are_the_rendered_ones(checkpoint: Checkpoint, routing: Routing, what: Any) -> None:
-    assert sent(checkpoint, routing, what, encodes=True) == sent(checkpoint, routing, what, encodes=False)
+    messages, told = sent(checkpoint, routing, what, encodes=True)
+    rendered, rendered_told = sent(checkpoint, routing, what, encodes=False)
+    assert messages == rendered
+    # A lane of a topic is opened when its first message is written, be that still held; rendered ones, when it is released.
+    assert told == rendered_told or routing.topic
 
 
 @given(st.lists(drafts(), min_size=1, max_size=1))
