@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cdc.binlog.decoder.port import ROWS_EVENTS, Decoder, TableMap, table_map_names
 from cdc.binlog.decoder.rows import DecodedRow
 from cdc.model.schema import TableSchema
+from tests.support.changes import must_be_equal, projected
 
 _COM_BINLOG_DUMP = 0x12
 _NON_BLOCKING = 1
@@ -64,6 +65,9 @@ class TableRows(NamedTuple):
     table_map: RawEvent
 
     def decode(self, decoder: Decoder) -> list[DecodedRow]:
+        """What it holds; every decoder that is there makes the same changes of it."""
+        if self.table.schema.key:
+            must_be_equal(self.event.type, bytes(self.event.body), self.table, projected(self.table))
         return decoder.rows(self.event.type, self.event.body, self.table)
 
 

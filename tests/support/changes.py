@@ -1,21 +1,22 @@
 """What a decoder makes of an event, as bytes: for tests that hold two decoders equal."""
 
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 
 import orjson
+import pytest
 
+from cdc.binlog.decoder import load
 from cdc.binlog.decoder.port import Decoder, TableMap
 from cdc.binlog.decoder.projection import Projection
 from cdc.model.change import Draft
-from cdc.model.encoded import EncodedRows
-from cdc.model.errors import CdcError
-from cdc.model.routing import lane_number
+from cdc.model.compiled import EncodedRows
+from cdc.model.errors import CdcError, FatalError
+from cdc.model.routing import key_hash
 
 Told = list[tuple[str, bytes, bytes, bytes, int]]
 """Of each change: op, the JSON of key, before and after (b"" where there is none), and the checksum that decides its lane."""
-
-_ALL_LANES = 1 << 32
-"""Lanes enough that the number of one is the checksum itself."""
 
 
 def told(changes: Sequence[Draft]) -> Told:
@@ -28,7 +29,7 @@ def told(changes: Sequence[Draft]) -> Told:
             orjson.dumps(draft.key),
             b"" if draft.before is None else orjson.dumps(draft.before),
             b"" if draft.after is None else orjson.dumps(draft.after),
-            lane_number(draft.db, draft.table, draft.key.values(), _ALL_LANES),
+            key_hash(draft.db, draft.table, draft.key.values()),
         )
         for draft in changes
     ]
@@ -47,3 +48,49 @@ def same(one: Told | CdcError, other: Told | CdcError) -> bool:
     if isinstance(one, CdcError) and isinstance(other, CdcError):
         return (type(one), str(one), one.hint) == (type(other), str(other), other.hint)
     return one == other
+
+
+def both() -> tuple[Decoder, Decoder]:
+    """The plain decoder and the compiled one; skips where that was not built, unless CDC_DECODER asks for it."""
+    try:
+        return load("python"), load("compiled")
+    except FatalError:
+        if os.environ.get("CDC_DECODER") == "compiled":
+            raise
+        pytest.skip("the compiled decoder was not built")
+
+
+def given_up(decoder: Decoder) -> int:
+    """How many events the compiled decoder began and left to the plain one."""
+    count: int = decoder.given_up  # type: ignore[attr-defined]
+    return count
+
+
+def must_be_equal(event_type: int, body: bytes, table: TableMap, projection: Projection) -> Told | CdcError:
+    """Both decoders make the same of the event: that. Without a compiled decoder, what the plain one makes of it."""
+    outcomes = [outcome(decoder, event_type, body, table, projection) for decoder in _there()]
+    assert all(same(outcomes[0], each) for each in outcomes), difference(*outcomes)
+    return outcomes[0]
+
+
+@lru_cache(maxsize=1)
+def _there() -> tuple[Decoder, ...]:
+    plain, default = load("python"), load("compiled" if os.environ.get("CDC_DECODER") == "compiled" else None)
+    return (plain, default) if default.name == "compiled" else (plain,)
+
+
+def difference(one: Told | CdcError, other: Told | CdcError) -> str:
+    """What a person needs to see of two that are not the same."""
+    if isinstance(one, CdcError) or isinstance(other, CdcError) or len(one) != len(other):
+        return f"{one!r:.500} is not {other!r:.500}"
+    return "\n".join(
+        f"{a} is not {b}"
+        for mine, its in zip(one, other, strict=True)
+        for a, b in zip(mine, its, strict=True)
+        if a != b
+    )
+
+
+def projected(table: TableMap, exclude: Sequence[str] = (), mask: Sequence[str] = ()) -> Projection:
+    """All of the table, but for what the patterns say. No column of it is a virtual generated one."""
+    return Projection(table.schema, exclude, mask, b"salt", unlogged=())

@@ -107,7 +107,8 @@ SCENARIOS = {
 class Recorded:
     """Stands where the connection stands; also gives events again to XA transactions (cdc.binlog.xa.Recall)."""
 
-    def __init__(self, golden: dict[str, Any], raw: Iterable[bytes] | None = None) -> None:
+    def __init__(self, golden: dict[str, Any], raw: Iterable[bytes] | None = None, decoder: str = "python") -> None:
+        self._decoder = decoder
         self.raw = [bytes.fromhex(one) for one in golden["events"]] if raw is None else list(raw)
         self._golden = golden
 
@@ -117,7 +118,7 @@ class Recorded:
         config = SourceConfig(url=Url("mysql://u@h"), server_id=9, tables=("shop.*",))
         rules = Rules("mariadb" if "MariaDB" in golden["server"] else "mysql", include_query=True)
         transactions = Transactions(
-            point, Capture(config, load("python")), rules, tables=_without_virtual_columns(golden), recall=self
+            point, Capture(config, load(self._decoder)), rules, tables=_without_virtual_columns(golden), recall=self
         )
         return BinlogStream(Replayed(self.raw), point, transactions)
 

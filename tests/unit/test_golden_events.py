@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc.model.errors import BinlogDamaged, CdcError, NotUnderstood
+from tests.support.changes import both
 from tests.support.golden_events import FOLDER, SCENARIOS, Recorded, told
 
 GOLDEN = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(FOLDER).glob("*.json"))}
@@ -55,6 +56,13 @@ def test_golden_events_give_what_the_server_says(name: str) -> None:
 
 _OPERATIONS = {"INSERT", "UPDATE", "DELETE"}
 _OF = {"c": "INSERT", "u": "UPDATE", "d": "DELETE"}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_both_decoders_give_the_same_items(name: str) -> None:
+    both()
+    python, compiled = (told(Recorded(GOLDEN[name], decoder=kind).items()) for kind in ("python", "compiled"))
+    assert python == compiled
 
 
 @pytest.mark.parametrize("name", STOPS)

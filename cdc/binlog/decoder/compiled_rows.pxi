@@ -34,30 +34,30 @@ cdef int read_header(Encoding plan, Event* event) noexcept nogil:
     """Moves to the first row. `whole` is set to whether all columns are there."""
     cdef Py_ssize_t length, count
     cdef int bitmap
-    if event.end - event.at < 11 or memcmp(event.at, plan.table_id, 6):
+    cdef const uint8_t* raw
+    if take(event, 8, &raw) or memcmp(raw, plan.table_id, 6):
         return 1
-    event.at += 8
     if event.version_2:
-        length = <Py_ssize_t>little(event.at, 2)
-        if length < 2 or length > event.end - event.at:
+        if take(event, 2, &raw):
             return 1
-        event.at += length
-    if event.end - event.at < 3:
+        length = <Py_ssize_t>little(raw, 2) - 2
+        if length < 0 or take(event, length, &raw):
+            return 1
+    if take(event, 1, &raw):
         return 1
-    count = event.at[0]
-    event.at += 1
+    count = raw[0]
     if count == 252:
-        count = <Py_ssize_t>little(event.at, 2)
-        event.at += 2
+        if take(event, 2, &raw):
+            return 1
+        count = <Py_ssize_t>little(raw, 2)
     elif count > 250:
         return 1
     if count != plan.count:
         return 1
     for bitmap in range(2 if event.op == c'u' else 1):
-        if event.end - event.at < (count + 7) // 8:
+        if take(event, (count + 7) >> 3, &raw):
             return 1
-        event.whole = event.whole and is_full(event.at, count)
-        event.at += (count + 7) // 8
+        event.whole = event.whole and is_full(raw, count)
     return 0
 
 
@@ -146,13 +146,12 @@ cdef int add_key(Encoding plan, EncodedRows out, const Image* image, Span* key, 
 
 cdef int add_image(Encoding plan, Event* event, EncodedRows out, Image* image, PyObject* data) except -1 nogil:
     """One row's columns as an object. What is not kept is read all the same, so that what is damaged is seen."""
-    cdef const uint8_t* nulls = event.at
+    cdef const uint8_t* nulls
     cdef const Column* column
     cdef Py_ssize_t index, begin, value
     cdef int failed
-    if event.end - event.at < (plan.count + 7) >> 3:
+    if take(event, (plan.count + 7) >> 3, &nulls):
         return 1
-    event.at += (plan.count + 7) >> 3
     image.text.start = out.size
     for index in range(plan.count):
         column = &plan.columns[index]
