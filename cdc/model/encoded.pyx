@@ -104,6 +104,13 @@ cdef class EncodedRows:
     def __len__(self):
         return self.count
 
+    def __eq__(self, other):
+        if not isinstance(other, (EncodedRows, list, tuple)):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None
+
     def __getitem__(self, index):
         if isinstance(index, slice):
             return [self.draft(place) for place in range(*index.indices(self.count))]

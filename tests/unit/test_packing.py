@@ -130,6 +130,9 @@ def test_encoded_rows_are_the_drafts_that_they_were_made_of(made: list[list[Draf
     (rows,) = made
     encoded_rows = encoded.EncodedRows.of(rows)
     assert list(encoded_rows) == rows
+    assert encoded_rows == rows
+    assert encoded_rows == encoded.EncodedRows.of(rows)
+    assert encoded_rows != rows[:-1]
     assert encoded_rows[1:] == rows[1:]
     assert [encoded_rows.crc(number) for number in range(len(rows))] == [
         key_hash(row.db, row.table, row.key.values()) for row in rows
