@@ -11,7 +11,7 @@ import re
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from cdc.binlog.connection import BinlogConnection, DumpRequest
 from cdc.binlog.decoder import load
 from cdc.binlog.events import HEADER, Event
 from cdc.binlog.port import Item, Passed, Remembered
-from cdc.binlog.stream import BinlogStream
+from cdc.binlog.stream import BinlogStream, RawEvents
 from cdc.binlog.transactions import Rules, Transactions
 from cdc.binlog.xa import Prepared
 from cdc.local import Server, start_server
@@ -107,8 +107,18 @@ SCENARIOS = {
 class Recorded:
     """Stands where the connection stands; also gives events again to XA transactions (cdc.binlog.xa.Recall)."""
 
-    def __init__(self, golden: dict[str, Any], raw: Iterable[bytes] | None = None, decoder: str = "python") -> None:
+    def __init__(
+        self,
+        golden: dict[str, Any],
+        raw: Iterable[bytes] | None = None,
+        decoder: str = "python",
+        *,
+        include_query: bool = True,
+        connection: Callable[[Iterable[bytes]], RawEvents] = Replayed,
+    ) -> None:
         self._decoder = decoder
+        self._include_query = include_query
+        self._connection = connection
         self.raw = [bytes.fromhex(one) for one in golden["events"]] if raw is None else list(raw)
         self._golden = golden
 
@@ -116,11 +126,11 @@ class Recorded:
         golden = self._golden
         point = SourcePoint("golden", golden["file"], golden["offset"])
         config = SourceConfig(url=Url("mysql://u@h"), server_id=9, tables=("shop.*",))
-        rules = Rules("mariadb" if "MariaDB" in golden["server"] else "mysql", include_query=True)
+        rules = Rules("mariadb" if "MariaDB" in golden["server"] else "mysql", include_query=self._include_query)
         transactions = Transactions(
             point, Capture(config, load(self._decoder)), rules, tables=_without_virtual_columns(golden), recall=self
         )
-        return BinlogStream(Replayed(self.raw), point, transactions)
+        return BinlogStream(self._connection(self.raw), point, transactions)
 
     def items(self) -> list[Item]:
         """All items but Passed ones, until nothing comes any more."""
