@@ -91,9 +91,8 @@ cdef class Encoding:
             column.kind, column.width, column.size = kind, width, size
             column.kept, column.never_null = kept, never_null
             column.key_place = key.index(index) if index in key else -1
-            if kept:
-                column.head = self.text(b"%c%b:" % (b",{"[first], names[index]))
-                first = False
+            column.head = self.text(b"%c%b:" % (b",{"[first], names[index]) if kept else b"")
+            first = first and not kept
             self.set_texts(column, texts)
 
     cdef Text text(self, bytes content):
