@@ -68,10 +68,10 @@ def create(cursor: Cursor, table: str, columns: str = _BULK) -> None:
 def bulk(url: str, rows: int, name: str = "bulk", transaction_rows: int = 10_000) -> Binlog:
     def fill(cursor: Cursor) -> None:
         create(cursor, name)
-        left = rows
-        while left > 0:
-            numbers(cursor, f"INSERT INTO {name} (k, c, pad) SELECT {_BULK_VALUES} FROM n", min(left, transaction_rows))
-            left -= transaction_rows
+        # With numbers of our own: those that the server gives have gaps.
+        for done in range(0, rows, transaction_rows):
+            statement = f"INSERT INTO {name} (id, k, c, pad) SELECT {done} + i, {_BULK_VALUES} FROM n"
+            numbers(cursor, statement, min(rows - done, transaction_rows))
 
     return write(url, name, f"bulk: sysbench rows in transactions of {transaction_rows:,}", rows, fill)
 

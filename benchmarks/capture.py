@@ -1,8 +1,8 @@
 """How fast a binlog is captured: the server's own limit, ours into nothing and into queues, and the peers."""
 
+import statistics
 from collections.abc import Callable, Mapping
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from benchmarks import binlogs, capture_queues
@@ -53,16 +53,17 @@ class Peers:
         return made
 
 
-def measure(setting: Setting, sizes: Sizes, say: Say) -> list[Section]:
+def measure(setting: Setting, peers: Peers, sizes: Sizes, say: Say) -> list[Section]:
     say("writing the binlogs")
-    peers = Peers(say)
+    empty = binlogs.empty(setting.mysql.url)
+    start_seconds = statistics.median(_mysqlbinlog(setting, empty).seconds for _ in range(5))
     sections = []
     for binlog in binlogs.of(setting.mysql.url, sizes):
         queues = binlog.name in {"bulk", "small"}
-        contestants = _readers(setting, binlog, sizes, peers)
+        contestants = _readers(setting, binlog, sizes, peers, start_seconds)
         if queues:
             rows = min(binlog.rows, sizes.slow_rows)
-            job = _job(setting.mysql, binlog, rows)
+            job = job_of(setting.mysql, binlog, rows)
             contestants += capture_queues.to_redis(setting, binlog, rows, job)
             contestants += capture_queues.to_kafka(setting, binlog, rows, job)
         outcomes = interleaved(contestants, sizes.rounds, lambda text, name=binlog.name: say(f"capture {name}, {text}"))
@@ -81,7 +82,7 @@ def lockstep_null(
     server: Server, binlog: Binlog, rows: int, decoder: str, *, seconds: float, lanes: int = capture_queues.LANES
 ) -> Run:
     """Ours, finished messages into nothing."""
-    job = {**_job(server, binlog, rows), "lanes": lanes}
+    job = {**job_of(server, binlog, rows), "lanes": lanes}
     return run_child(
         python_child("lockstep_null"), job, seconds=seconds, servers=(server,), environment={"CDC_DECODER": decoder}
     )[0]
@@ -96,14 +97,16 @@ def best_decoder(server: Server, binlog: Binlog, seconds: float) -> str:
     return "compiled"
 
 
-def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers) -> list[Contestant]:
+def _readers(
+    setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers, start_seconds: float
+) -> list[Contestant]:
     mysql, seconds = setting.mysql, setting.seconds
     slow = min(binlog.rows, sizes.slow_rows)
     # A JVM becomes fast on the way, canal is fast.
     longer = min(binlog.rows, 2 * sizes.slow_rows)
 
     def child(argv: list[str], rows: int, more: Mapping[str, Any] | None = None) -> Run:
-        job = {**_job(mysql, binlog, rows), **(more or {})}
+        job = {**job_of(mysql, binlog, rows), **(more or {})}
         return run_child(argv, job, seconds=seconds, servers=(mysql,))[0]
 
     def event_stream() -> Run:
@@ -119,7 +122,7 @@ def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers) -> li
         return child(python_child("maxwell"), slow, {"argv": argv, "folder": str(setting.folder)})
 
     return [
-        Contestant(LIMIT, lambda: _mysqlbinlog(mysql, binlog, setting.folder, seconds)),
+        Contestant(LIMIT, lambda: _limit(setting, binlog, start_seconds)),
         Contestant(COMPILED, lambda: lockstep_null(mysql, binlog, binlog.rows, "compiled", seconds=seconds)),
         Contestant(PYTHON, lambda: lockstep_null(mysql, binlog, slow, "python", seconds=seconds)),
         Contestant(PYTHON_MYSQL_REPLICATION, lambda: child(python_child("python_mysql_replication"), slow)),
@@ -130,7 +133,7 @@ def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers) -> li
     ]
 
 
-def _job(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
+def job_of(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
     return {
         **login(server.url),
         "url": server.url,
@@ -144,7 +147,14 @@ def _job(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
     }
 
 
-def _mysqlbinlog(server: Server, binlog: Binlog, folder: Path, seconds: float) -> Run:
+def _limit(setting: Setting, binlog: Binlog, start_seconds: float) -> Run:
+    """Less the time that it takes for an empty file: all others are told without their start."""
+    run = _mysqlbinlog(setting, binlog)
+    return run._replace(seconds=max(run.seconds - start_seconds, 1e-3))
+
+
+def _mysqlbinlog(setting: Setting, binlog: Binlog) -> Run:
+    server, folder = setting.mysql, setting.folder
     if "mysqlbinlog" not in server.commands:
         raise NotRun("the server that was given by URL brings no mysqlbinlog")
     at = login(server.url)
@@ -163,7 +173,7 @@ def _mysqlbinlog(server: Server, binlog: Binlog, folder: Path, seconds: float) -
         "--get-server-public-key",
         binlog.file,
     ]
-    run = run_program(argv, binlog.rows, seconds=seconds, servers=(server,))
+    run = run_program(argv, binlog.rows, seconds=setting.seconds, servers=(server,))
     for copy in folder.glob("raw-*"):
         copy.unlink()
     return run

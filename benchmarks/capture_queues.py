@@ -36,7 +36,7 @@ def to_redis(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]
         server = _there(setting.redis)
         _flush(server)
         try:
-            return _reader(setting, binlog, rows, decoder, server, _entries(server))
+            return _reader(setting, binlog, rows, decoder, server, entries(server))
         finally:
             _flush(server)
 
@@ -139,7 +139,7 @@ def _flush(server: Server) -> None:
         client.flushall()
 
 
-def _entries(server: Server) -> Callable[[str], int]:
+def entries(server: Server) -> Callable[[str], int]:
     """Entries in all streams of a connector."""
     client = redis.Redis.from_url(server.url)
     keys: set[bytes] = set()

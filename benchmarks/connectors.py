@@ -29,8 +29,8 @@ class Place(NamedTuple):
     sink: str
     coordination: str = ""
     lanes: int = 4
-    # Sinks stand still in some measurements: the reader must never wait for them.
-    max_backlog: int = 100_000_000
+    # Where sinks stand still the reader must never wait for them.
+    max_backlog: int | None = 100_000_000
 
 
 def write(folder: Path, place: Place) -> Path:
@@ -42,9 +42,11 @@ def write(folder: Path, place: Place) -> Path:
             "tables": [place.table],
             "start": place.start,
         },
-        "queue": {"url": place.queue, "lanes": place.lanes, "max_backlog": place.max_backlog},
+        "queue": {"url": place.queue, "lanes": place.lanes},
         "sink": {"url": place.sink},
     }
+    if place.max_backlog is not None:
+        document["queue"]["max_backlog"] = place.max_backlog
     if place.coordination:
         document["coordination"] = {"url": place.coordination}
     file = folder / f"{place.name}.yaml"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.children.report import Meter, job, tell
+from benchmarks.children.report import Meter, NotRun, job, tell
 from cdc.binlog.port import Altered, Begin, End, Passed, Rows, Truncated
 from cdc.binlog.registry import open_source
 from cdc.model.change import Message
@@ -15,6 +15,7 @@ from cdc.processes.outbound import Outbound, Routing
 # As the reader publishes.
 _TAKE_MESSAGES = 2000
 _TAKE_BYTES = 2 * 1024 * 1024
+_IDLE_SECONDS = 10
 
 
 def batches(asked: dict[str, Any]) -> Iterator[list[Message]]:
@@ -27,8 +28,11 @@ def batches(asked: dict[str, Any]) -> Iterator[list[Message]]:
     stream = source.stream(point, source.tables_at(point, ()))
     out = Outbound(Checkpoint(1, point, 1, "bench"), Routing("bench", "mysql", asked["lanes"]))
     yield []
-    seen = 0
+    seen = idle = 0
     for item in stream.items(lambda: 1.0):
+        idle = idle + 1 if item is None else 0
+        if idle > _IDLE_SECONDS:
+            raise NotRun(f"the binlog ended after {seen} of {asked['rows']} rows")
         match item:
             case Begin():
                 out.begin(item.transaction)
@@ -62,8 +66,8 @@ def main() -> None:
         for batch in stream:
             messages += len(batch)
             message_bytes += sum(len(message.value) for message in batch)
-    except CdcError as error:
-        tell({"not_run": error.message})
+    except (CdcError, NotRun) as error:
+        tell({"not_run": str(error)})
         return
     meter.tell(messages, message_bytes=message_bytes)
 

@@ -43,7 +43,7 @@ def maxwell() -> Sequence[str]:
 
 
 def java(classes: str, main: str) -> list[str]:
-    """Half of a small machine's memory is what the servers leave; the garbage collector is the JVM's own choice."""
+    """The garbage collector is the JVM's own choice; the heap is large enough that its work does not show."""
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
     return ["java", "-Xms512m", "-Xmx2g", quiet, "-cp", classes, main]
 
@@ -76,7 +76,7 @@ def _build_debezium(folder: Path) -> None:
     _jars(folder, _HERE / "debezium")
     _needs("javac")
     argv = ["javac", "-nowarn", "-cp", f"{folder / 'jars'}/*", "-d", str(folder / "classes")]
-    _done([*argv, str(_HERE / "debezium" / "Peer.java")], folder)
+    _done([*argv, *(str(path) for path in _files("debezium") if path.suffix == ".java")], folder)
 
 
 def _jars(folder: Path, source: Path) -> None:

@@ -1,0 +1,214 @@
+"""How fast a full queue is applied: our sink against a bare loop that does nothing else with the same rows."""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+
+from benchmarks import binlogs, connectors, targets
+from benchmarks.applied import WORKERS, until_applied
+from benchmarks.binlogs import Binlog, Cursor
+from benchmarks.capture import DEBEZIUM, DEBEZIUM_ENGINE, Peers, job_of
+from benchmarks.capture_queues import LANES, Setting, entries
+from benchmarks.children.report import NotRun
+from benchmarks.peers import build
+from benchmarks.processes import python_child, run_child
+from benchmarks.results import Section
+from benchmarks.rows import Lanes, by_lane
+from benchmarks.run import Contestant, Run, Say, interleaved
+from benchmarks.servers import login
+from benchmarks.sizes import Sizes
+from benchmarks.targets import Target
+from cdc.local import Server
+
+TABLE = "apply_rows"
+FULL = "apply_full"
+SINK = "lockstep sink"
+BARE = "bare loop"
+DEBEZIUM_SINK = "Debezium JDBC sink"
+CONFLUENT_SINK = "Confluent JDBC sink"
+_UPDATED_FROM = 10_000_000
+# Its records are held as Java objects, all of them, before the clock starts.
+_DEBEZIUM_MOST_ROWS = 60_000
+
+
+class Case(NamedTuple):
+    """Inserts or updates into one target. `least_k`: rows that the case has written have at least this k."""
+
+    kind: str
+    target: Target
+    binlog: Binlog
+    lanes: Lanes
+    least_k: int
+    connector: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} to {self.target.flavor}"
+
+
+def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, say: Say) -> list[Section]:
+    say("apply: writing the binlogs")
+    written = _binlogs(setting.mysql.url, sizes.apply_rows)
+    sections = []
+    for target in (targets.PostgreSQL(postgresql), targets.MySQL(setting.mysql)):
+        for kind, binlog, least_k in (("inserts", written[0], 0), ("updates", written[1], _UPDATED_FROM)):
+            say(f"apply {kind} to {target.flavor}: filling the queue")
+            case = _case(setting, target, kind, binlog, least_k)
+            _fill_queue(setting, case)
+            if kind == "inserts":
+                _make_tables(setting, case)
+            outcomes = interleaved(
+                _contestants(setting, case, peers),
+                sizes.rounds,
+                lambda text, name=case.name: say(f"apply {name}, {text}"),  # type: ignore[misc]
+            )
+            title = f"Apply {case.name} ({case.lanes.rows:,} rows, {LANES} lanes, {WORKERS} processes)"
+            sections.append(Section(f"apply.{target.flavor}.{kind}", title, list(outcomes.values()), BARE))
+    return sections
+
+
+def _binlogs(url: str, rows: int) -> tuple[Binlog, Binlog]:
+    def update(cursor: Cursor) -> None:
+        for first in range(1, rows + 1, 10_000):
+            cursor.execute(
+                f"UPDATE {TABLE} SET k = k + {_UPDATED_FROM}, pad = REVERSE(pad)"
+                f" WHERE id BETWEEN {first} AND {first + 9_999}"
+            )
+
+    inserts = binlogs.bulk(url, rows, TABLE)
+    return inserts, binlogs.write(url, TABLE, "updates in transactions of 10,000", rows, update)
+
+
+def _case(setting: Setting, target: Target, kind: str, binlog: Binlog, least_k: int) -> Case:
+    name = f"apply-{target.flavor}-{kind}"
+    lanes = by_lane(job_of(setting.mysql, binlog, binlog.rows), setting.folder, name)
+    place = connectors.Place(
+        name=name,
+        source=setting.mysql.url,
+        server_id=64_001,
+        table=binlog.table,
+        start=f"{binlog.file}:4",
+        queue=_redis(setting).url,
+        sink=target.url,
+        lanes=LANES,
+    )
+    return Case(kind, target, binlog, lanes, least_k, connectors.write(setting.folder, place))
+
+
+def _redis(setting: Setting) -> Server:
+    if setting.redis is None:
+        raise NotRun("Redis could not be started")
+    return setting.redis
+
+
+def _fill_queue(setting: Setting, case: Case) -> None:
+    """All change events into the queue, and a copy of it beside, from which each turn begins."""
+    server = _redis(setting)
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        arrived = entries(server)
+        name = case.connector.stem
+        case.target.forget()
+        with connectors.Command(setting.folder, "reader", str(case.connector)) as command:
+            wanted = case.lanes.rows + LANES
+            command.until(lambda: arrived(name) >= wanted, setting.seconds, "the queue's filling")
+            # What tells idle lanes how far the stream is follows within two heartbeats.
+            time.sleep(2)
+        for key in client.scan_iter(match=f"{{{name}}}:*"):
+            client.copy(key, key, destination_db=1, replace=True)
+
+
+def _restore_queue(setting: Setting) -> None:
+    url = _redis(setting).url
+    beside = urlunsplit(urlsplit(url)._replace(path="/1"))
+    with redis.Redis.from_url(url) as client, redis.Redis.from_url(beside) as kept:
+        client.flushdb()
+        for key in kept.scan_iter():
+            kept.copy(key, key, destination_db=0, replace=True)
+
+
+def _make_tables(setting: Setting, case: Case) -> None:
+    """The sink makes the table as it always does; a full copy is what updates begin with."""
+    for table in (TABLE, FULL):
+        case.target.run(f"DROP TABLE IF EXISTS {table}")
+    _sink(setting, case, reset=False)
+    case.target.run(f"CREATE TABLE {FULL} AS SELECT * FROM {TABLE}")
+
+
+def _reset(case: Case) -> None:
+    case.target.forget()
+    case.target.run(f"TRUNCATE TABLE {TABLE}")
+    if case.kind == "updates":
+        case.target.run(f"INSERT INTO {TABLE} SELECT * FROM {FULL}")
+    case.target.settle(TABLE)
+
+
+def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]:
+    def bare() -> Run:
+        _reset(case)
+        return run_child(
+            python_child("bare_apply"),
+            bare_job(case.target, case.lanes, case.kind, TABLE),
+            seconds=setting.seconds,
+            servers=(case.target.server,),
+        )[0]
+
+    def debezium() -> Run:
+        _reset(case)
+        argv = [*peers.get(DEBEZIUM, build.debezium), "apply"]
+        rows = min(case.lanes.rows, _DEBEZIUM_MOST_ROWS)
+        job = {
+            **job_of(setting.mysql, case.binlog, rows),
+            "engine": DEBEZIUM_ENGINE,
+            "sink": case.target.debezium(),
+            "batch": 5_000,
+        }
+        run = run_child(argv, job, seconds=setting.seconds, servers=(case.target.server,))[0]
+        if (there := case.target.count(TABLE, case.least_k)) < rows:
+            raise NotRun(f"it said nothing, and {there} of {rows} rows are there")
+        return run
+
+    return [
+        Contestant(BARE, bare),
+        Contestant(SINK, lambda: _sink(setting, case)),
+        Contestant(DEBEZIUM_SINK, debezium),
+        Contestant(CONFLUENT_SINK, _confluent),
+    ]
+
+
+def bare_job(target: Target, lanes: Lanes, kind: str, table: str) -> dict[str, Any]:
+    return {
+        "flavor": target.flavor,
+        "target": target.url,
+        "login": login(target.url),
+        "target_database": targets.DATABASE,
+        "table": table,
+        "kind": kind,
+        "files": [str(file) for file in lanes.files],
+        "rows": lanes.rows,
+        "processes": WORKERS,
+    }
+
+
+def _confluent() -> Run:
+    raise NotRun("its artifact (kafka-connect-jdbc) lies in its maker's own repository only, not in the central one")
+
+
+def _sink(setting: Setting, case: Case, *, reset: bool = True) -> Run:
+    _restore_queue(setting)
+    if reset:
+        _reset(case)
+    arguments = ("sink", str(case.connector), "--workers", str(WORKERS))
+    with connectors.Command(setting.folder, *arguments) as command:
+        return until_applied(
+            command,
+            case.target,
+            TABLE,
+            case.lanes,
+            least_k=case.least_k,
+            servers=(case.target.server,),
+            seconds=setting.seconds,
+        )
