@@ -89,14 +89,13 @@ cdef int add_utf8(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -
             if raw == stop:
                 break
             if raw[0] >= 0x80:
-                length = sequence_length(raw, end)
-                if not length:
-                    return 1
-                while length:
-                    to[0] = raw[0]
-                    to += 1
-                    raw += 1
-                    length -= 1
+                while raw < stop and raw[0] >= 0x80:
+                    length = sequence_length(raw, end)
+                    if not length:
+                        return 1
+                    memcpy(to, raw, 4 if end - raw >= 4 else length)  # four are one instruction
+                    to += length
+                    raw += length
             elif ESCAPES[raw[0]]:
                 to = put_escape(to, raw[0])
                 raw += 1
