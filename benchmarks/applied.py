@@ -1,4 +1,4 @@
-"""When rows were applied, seen from the target: from the first that are visible to the last."""
+"""When rows were applied, seen from the target."""
 
 import time
 from collections.abc import Sequence
@@ -14,37 +14,33 @@ from cdc.local import Server
 WORKERS = 2
 """Processes of the sink: one for each core."""
 
+SHARING_SECONDS = 4
+"""In which they have shared the lanes among themselves."""
+
 _LOOK_SECONDS = 0.02
 
 
-def until_applied(
-    command: Command,
-    target: Target,
-    table: str,
-    lanes: Lanes,
-    *,
-    least_k: int,
-    servers: Sequence[Server],
-    seconds: float,
-) -> Run:
-    """Waits until each lane's last row is visible. The clock starts when the first row of any lane is, and rows that are there
-    by then do not count: so neither Python's start nor the taking of leases is in it."""
-    pids = server_pids(servers)
+class Clock:
+    """Wall clock, and CPU of commands and servers, from when it was made."""
 
-    def first() -> bool:
-        return target.has(table) and target.visible(table, lanes.first) > 0
+    def __init__(self, commands: Sequence[Command], servers: Sequence[Server]) -> None:
+        self._commands = commands
+        self._pids = server_pids(servers)
+        self.began = time.monotonic()
+        self._cpu = self._used()
 
-    def last() -> bool:
-        return target.visible(table, lanes.last) == len(lanes.last)
+    def _used(self) -> tuple[float, float]:
+        return sum(one.cpu_seconds for one in self._commands), cpu_seconds(self._pids)
 
-    command.until(first, seconds, "the first row's appearance", _LOOK_SECONDS)
-    before = target.count(table, least_k)
-    began = time.monotonic()
-    cpu, server_cpu = command.cpu_seconds, cpu_seconds(pids)
-    ended = command.until(last, seconds, "the last row's appearance", _LOOK_SECONDS)
-    taken = command.cpu_seconds - cpu, cpu_seconds(pids) - server_cpu
-    if (there := target.count(table, least_k)) != lanes.rows:
-        raise NotRun(f"{there} of {lanes.rows} rows are there, though each lane's last one is")
-    if before >= lanes.rows or ended <= began:
-        raise NotRun("all rows were there at the first look: too few to measure")
-    return Run(lanes.rows - before, ended - began, *taken, max(command.peaks.values(), default=0))
+    def until_applied(self, target: Target, table: str, lanes: Lanes, *, least_k: int, seconds: float) -> Run:
+        """Waits until each lane's last row is visible at the target."""
+
+        def last() -> bool:
+            return target.has(table) and target.visible(table, lanes.last) == len(lanes.last)
+
+        ended = self._commands[-1].until(last, seconds, "the last row's appearance", _LOOK_SECONDS)
+        cpu, server_cpu = self._used()
+        if (there := target.count(table, least_k)) != lanes.rows:
+            raise NotRun(f"{there} of {lanes.rows} rows are there, though each lane's last one is")
+        peak = max((peak for one in self._commands for peak in one.peaks.values()), default=0)
+        return Run(lanes.rows, ended - self.began, cpu - self._cpu[0], server_cpu - self._cpu[1], peak)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import redis
 
 from benchmarks import binlogs, connectors, targets
-from benchmarks.applied import WORKERS, until_applied
+from benchmarks.applied import SHARING_SECONDS, WORKERS, Clock
 from benchmarks.binlogs import Binlog, Cursor
 from benchmarks.capture import DEBEZIUM, DEBEZIUM_ENGINE, Peers, job_of
 from benchmarks.capture_queues import LANES, Setting, entries
@@ -24,6 +24,7 @@ from benchmarks.targets import Target
 from cdc.local import Server
 
 TABLE = "apply_rows"
+UPDATED = "apply_updated"
 FULL = "apply_full"
 SINK = "lockstep sink"
 BARE = "bare loop"
@@ -43,6 +44,10 @@ class Case(NamedTuple):
     lanes: Lanes
     least_k: int
     connector: Path
+
+    @property
+    def table(self) -> str:
+        return TABLE if self.kind == "inserts" else UPDATED
 
     @property
     def name(self) -> str:
@@ -74,12 +79,14 @@ def _binlogs(url: str, rows: int) -> tuple[Binlog, Binlog]:
     def update(cursor: Cursor) -> None:
         for first in range(1, rows + 1, 10_000):
             cursor.execute(
-                f"UPDATE {TABLE} SET k = k + {_UPDATED_FROM}, pad = REVERSE(pad)"
+                f"UPDATE {UPDATED} SET k = k + {_UPDATED_FROM}, pad = REVERSE(pad)"
                 f" WHERE id BETWEEN {first} AND {first + 9_999}"
             )
 
+    # Two tables: a reader reads on to what comes later.
     inserts = binlogs.bulk(url, rows, TABLE)
-    return inserts, binlogs.write(url, TABLE, "updates in transactions of 10,000", rows, update)
+    binlogs.bulk(url, rows, UPDATED)
+    return inserts, binlogs.write(url, UPDATED, "updates in transactions of 10,000", rows, update)
 
 
 def _case(setting: Setting, target: Target, kind: str, binlog: Binlog, least_k: int) -> Case:
@@ -121,29 +128,35 @@ def _fill_queue(setting: Setting, case: Case) -> None:
             client.copy(key, key, destination_db=1, replace=True)
 
 
-def _restore_queue(setting: Setting) -> None:
+def _restore_queue(setting: Setting, *, lanes: bool) -> None:
+    """The lanes' streams, all at one moment, or all but them."""
     url = _redis(setting).url
     beside = urlunsplit(urlsplit(url)._replace(path="/1"))
     with redis.Redis.from_url(url) as client, redis.Redis.from_url(beside) as kept:
-        client.flushdb()
-        for key in kept.scan_iter():
-            kept.copy(key, key, destination_db=0, replace=True)
+        if not lanes:
+            client.flushdb()
+        wanted = [key for key in kept.scan_iter() if (kept.type(key) == b"stream") == lanes]
+        with kept.pipeline(transaction=True) as together:
+            for key in wanted:
+                together.copy(key, key, destination_db=0, replace=True)
+            together.execute()
 
 
 def _make_tables(setting: Setting, case: Case) -> None:
     """The sink makes the table as it always does; a full copy is what updates begin with."""
-    for table in (TABLE, FULL):
+    for table in (TABLE, UPDATED, FULL):
         case.target.run(f"DROP TABLE IF EXISTS {table}")
     _sink(setting, case, reset=False)
     case.target.run(f"CREATE TABLE {FULL} AS SELECT * FROM {TABLE}")
+    case.target.run(case.target.like(UPDATED, TABLE))
 
 
 def _reset(case: Case) -> None:
     case.target.forget()
-    case.target.run(f"TRUNCATE TABLE {TABLE}")
+    case.target.run(f"TRUNCATE TABLE {case.table}")
     if case.kind == "updates":
-        case.target.run(f"INSERT INTO {TABLE} SELECT * FROM {FULL}")
-    case.target.settle(TABLE)
+        case.target.run(f"INSERT INTO {UPDATED} SELECT * FROM {FULL}")
+    case.target.settle(case.table)
 
 
 def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]:
@@ -151,7 +164,7 @@ def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]
         _reset(case)
         return run_child(
             python_child("bare_apply"),
-            bare_job(case.target, case.lanes, case.kind, TABLE),
+            bare_job(case.target, case.lanes, case.kind, case.table),
             seconds=setting.seconds,
             servers=(case.target.server,),
         )[0]
@@ -167,7 +180,7 @@ def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]
             "batch": 5_000,
         }
         run = run_child(argv, job, seconds=setting.seconds, servers=(case.target.server,))[0]
-        if (there := case.target.count(TABLE, case.least_k)) < rows:
+        if (there := case.target.count(case.table, case.least_k)) < rows:
             raise NotRun(f"it said nothing, and {there} of {rows} rows are there")
         return run
 
@@ -198,17 +211,15 @@ def _confluent() -> Run:
 
 
 def _sink(setting: Setting, case: Case, *, reset: bool = True) -> Run:
-    _restore_queue(setting)
+    _restore_queue(setting, lanes=False)
     if reset:
         _reset(case)
     arguments = ("sink", str(case.connector), "--workers", str(WORKERS))
     with connectors.Command(setting.folder, *arguments) as command:
-        return until_applied(
-            command,
-            case.target,
-            TABLE,
-            case.lanes,
-            least_k=case.least_k,
-            servers=(case.target.server,),
-            seconds=setting.seconds,
+        # The processes share the lanes; that takes some turns of theirs.
+        time.sleep(SHARING_SECONDS)
+        _restore_queue(setting, lanes=True)
+        clock = Clock((command,), (case.target.server,))
+        return clock.until_applied(
+            case.target, case.table, case.lanes, least_k=case.least_k, seconds=setting.seconds
         )

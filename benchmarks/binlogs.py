@@ -1,6 +1,6 @@
 """The binlogs: each in files of its own on the private MySQL, written by statements that the server runs by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,11 +36,16 @@ def numbers(cursor: Cursor, statement: str, count: int) -> None:
     cursor.execute(statement.replace("SELECT", f"{with_numbers} SELECT", 1))
 
 
-def write(url: str, name: str, title: str, rows: int, fill: Callable[[Cursor], None]) -> Binlog:
-    """A binlog with what `fill` does, from the start of a file to the end of one."""
+def write(
+    url: str, name: str, title: str, rows: int, fill: Callable[[Cursor], None], columns: Mapping[str, str] | None = None
+) -> Binlog:
+    """A binlog with what `fill` does, from the start of a file to the end of one. `columns`: of tables that are made before, in
+    another file, so that no reader or sink is told with the time that it takes for a new table."""
     with connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         cursor.execute(f"USE {DATABASE}")
+        for table, definition in (columns or {}).items():
+            cursor.execute(f"CREATE TABLE `{table}` ({definition})")
         cursor.execute("FLUSH BINARY LOGS")
         file = end(cursor)
         cursor.execute("SELECT @@GLOBAL.gtid_executed")
@@ -61,24 +66,19 @@ def end(cursor: Cursor) -> str:
     return str(cursor.fetchone()[0])
 
 
-def create(cursor: Cursor, table: str, columns: str = _BULK) -> None:
-    cursor.execute(f"CREATE TABLE {table} ({columns})")
-
-
 def bulk(url: str, rows: int, name: str = "bulk", transaction_rows: int = 10_000) -> Binlog:
     def fill(cursor: Cursor) -> None:
-        create(cursor, name)
         # With numbers of our own: those that the server gives have gaps.
         for done in range(0, rows, transaction_rows):
             statement = f"INSERT INTO {name} (id, k, c, pad) SELECT {done} + i, {_BULK_VALUES} FROM n"
             numbers(cursor, statement, min(rows - done, transaction_rows))
 
-    return write(url, name, f"bulk: sysbench rows in transactions of {transaction_rows:,}", rows, fill)
+    title = f"bulk: sysbench rows in transactions of {transaction_rows:,}"
+    return write(url, name, title, rows, fill, {name: _BULK})
 
 
 def small(url: str, transactions: int, name: str = "small", rows: int = SMALL_ROWS) -> Binlog:
     def fill(cursor: Cursor) -> None:
-        create(cursor, name)
         values = ", ".join(["(i, REPEAT('c', 119), REPEAT('p', 59))"] * rows)
         cursor.execute(
             f"CREATE PROCEDURE fill_{name}(IN n INT) BEGIN DECLARE i INT DEFAULT 0; WHILE i < n DO"
@@ -86,7 +86,7 @@ def small(url: str, transactions: int, name: str = "small", rows: int = SMALL_RO
         )
         cursor.execute(f"CALL fill_{name}({transactions})")
 
-    return write(url, name, f"small: sysbench rows in transactions of {rows}", transactions * rows, fill)
+    return write(url, name, f"small: sysbench rows in transactions of {rows}", transactions * rows, fill, {name: _BULK})
 
 
 _WIDE = (
@@ -104,13 +104,10 @@ _WIDE = (
 
 
 def wide(url: str, rows: int, columns: int = 100, name: str = "wide", transaction_rows: int = 1_000) -> Binlog:
+    kinds = [_WIDE[n % len(_WIDE)] for n in range(columns - 1)]
+    definition = "id INT PRIMARY KEY AUTO_INCREMENT, " + ", ".join(f"c{n} {kind}" for n, (kind, _) in enumerate(kinds))
+
     def fill(cursor: Cursor) -> None:
-        kinds = [_WIDE[n % len(_WIDE)] for n in range(columns - 1)]
-        create(
-            cursor,
-            name,
-            "id INT PRIMARY KEY AUTO_INCREMENT, " + ", ".join(f"c{n} {kind}" for n, (kind, _) in enumerate(kinds)),
-        )
         values = ", ".join(value.format(n=n) for n, (_, value) in enumerate(kinds))
         names = ", ".join(f"c{n}" for n in range(len(kinds)))
         left = rows
@@ -118,7 +115,7 @@ def wide(url: str, rows: int, columns: int = 100, name: str = "wide", transactio
             numbers(cursor, f"INSERT INTO {name} ({names}) SELECT {values} FROM n", min(left, transaction_rows))
             left -= transaction_rows
 
-    return write(url, name, f"wide: {columns} columns of ten types", rows, fill)
+    return write(url, name, f"wide: {columns} columns of ten types", rows, fill, {name: definition})
 
 
 def documents(url: str, rows: int, name: str = "json") -> Binlog:
@@ -128,18 +125,16 @@ def documents(url: str, rows: int, name: str = "json") -> Binlog:
     )
 
     def fill(cursor: Cursor) -> None:
-        create(cursor, f"`{name}`", "id INT PRIMARY KEY AUTO_INCREMENT, doc JSON")
         left = rows
         while left > 0:
             numbers(cursor, f"INSERT INTO `{name}` (doc) SELECT {document} FROM n", min(left, 1_000))
             left -= 1_000
 
-    return write(url, name, "json: a nested document of about 250 bytes", rows, fill)
+    return write(url, name, "json: a nested document of about 250 bytes", rows, fill, {name: "id INT PRIMARY KEY AUTO_INCREMENT, doc JSON"})
 
 
 def blobs(url: str, rows: int, name: str = "blob_rows") -> Binlog:
     def fill(cursor: Cursor) -> None:
-        create(cursor, name, "id INT PRIMARY KEY AUTO_INCREMENT, body BLOB")
         left = rows
         while left > 0:
             numbers(
@@ -147,17 +142,17 @@ def blobs(url: str, rows: int, name: str = "blob_rows") -> Binlog:
             )
             left -= 1_000
 
-    return write(url, name, "blob: 2,048 bytes in each row", rows, fill)
+    return write(url, name, "blob: 2,048 bytes in each row", rows, fill, {name: "id INT PRIMARY KEY AUTO_INCREMENT, body BLOB"})
 
 
 def huge(url: str, rows: int, row_bytes: int, name: str = "huge") -> Binlog:
     """One transaction."""
 
     def fill(cursor: Cursor) -> None:
-        create(cursor, name, "id INT PRIMARY KEY AUTO_INCREMENT, body VARCHAR(4000) CHARACTER SET latin1")
         numbers(cursor, f"INSERT INTO {name} (body) SELECT RPAD(SHA2(i, 512), {row_bytes - 8}, '-') FROM n", rows)
 
-    return write(url, name, f"huge: one transaction of {rows * row_bytes / 1e9:.1f} GB", rows, fill)
+    columns = {name: "id INT PRIMARY KEY AUTO_INCREMENT, body VARCHAR(4000) CHARACTER SET latin1"}
+    return write(url, name, f"huge: one transaction of {rows * row_bytes / 1e9:.1f} GB", rows, fill, columns)
 
 
 def empty(url: str) -> Binlog:
@@ -168,12 +163,11 @@ def empty(url: str) -> Binlog:
 def many_tables(url: str, tables: int, rows: int) -> Binlog:
     """Transactions of 100 rows, each in one of `tables` tables in turn."""
     name = f"t{tables}_"
+    columns = {f"{name}{number}": _BULK for number in range(tables)}
 
     def fill(cursor: Cursor) -> None:
         each = max(1, rows // tables)
         at_once = min(each, 100)
-        for number in range(tables):
-            create(cursor, f"{name}{number}")
         for start in range(0, each, at_once):
             for number in range(tables):
                 numbers(
@@ -182,7 +176,7 @@ def many_tables(url: str, tables: int, rows: int) -> Binlog:
                     min(at_once, each - start),
                 )
 
-    made = write(url, name, f"{tables:,} tables", max(1, rows // tables) * tables, fill)
+    made = write(url, name, f"{tables:,} tables", max(1, rows // tables) * tables, fill, columns)
     return replace(made, table=f"{DATABASE}.{name}*")
 
 

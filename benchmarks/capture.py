@@ -140,6 +140,7 @@ def job_of(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
         "server_id": next(_server_ids),
         "database": binlogs.DATABASE,
         "tables": [binlog.table],
+        "table_regex": binlog.table.replace(".", "\\.").replace("*", ".*"),
         "file": binlog.file,
         "gtids": binlog.gtids,
         "rows": rows,

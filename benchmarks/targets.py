@@ -34,6 +34,9 @@ class Target(Protocol):
     def settle(self, table: str) -> None:
         """The server knows how many rows there are, and owes no work for what was done before."""
 
+    def like(self, table: str, other: str) -> str:
+        """The statement that makes an empty table like another, with its key."""
+
     def debezium(self) -> dict[str, str]:
         """Settings of Debezium's JDBC sink for it."""
 
@@ -69,6 +72,9 @@ class PostgreSQL:
     def settle(self, table: str) -> None:
         self.run(f"VACUUM ANALYZE {table}")
         self.run("CHECKPOINT")
+
+    def like(self, table: str, other: str) -> str:
+        return f"CREATE TABLE {table} (LIKE {other} INCLUDING ALL)"
 
     def _number(self, statement: str) -> int:
         row = self.connection.execute(statement.encode()).fetchone()
@@ -117,6 +123,9 @@ class MySQL:
     def settle(self, table: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(f"ANALYZE TABLE {table}")
+
+    def like(self, table: str, other: str) -> str:
+        return f"CREATE TABLE {table} LIKE {other}"
 
     def _number(self, statement: str) -> int:
         with self.connection.cursor() as cursor:

@@ -22,7 +22,7 @@ type job struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
 	ServerID uint32 `json:"server_id"`
-	Database string `json:"database"`
+	Tables   string `json:"table_regex"`
 	File     string `json:"file"`
 	Rows     int    `json:"rows"`
 }
@@ -119,7 +119,7 @@ func main() {
 	config.Addr = fmt.Sprintf("%s:%d", asked.Host, asked.Port)
 	config.User, config.Password, config.ServerID = asked.User, asked.Password, asked.ServerID
 	config.Dump.ExecutionPath = "" // no snapshot: the manual's way to read the binlog alone
-	config.IncludeTableRegex = []string{"^" + asked.Database + "\\..*"}
+	config.IncludeTableRegex = []string{"^" + asked.Tables + "$"}
 	config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	reader, err := canal.NewCanal(config)
 	if err != nil {

@@ -113,8 +113,10 @@ public final class Peer {
         JdbcSinkConnectorTask sink = sink();
         List<SinkRecord> all = new ArrayList<>();
         run(records -> {
-            all.addAll(records);
-            count(records.size());
+            if (seen < wanted) {
+                all.addAll(records);
+                count(records.size());
+            }
         });
         int batch = job.get("batch").asInt();
         startClock();
@@ -173,7 +175,7 @@ public final class Peer {
         it.setProperty("database.user", job.get("user").asText());
         it.setProperty("database.password", job.get("password").asText());
         it.setProperty("database.server.id", job.get("server_id").asText());
-        it.setProperty("database.include.list", job.get("database").asText());
+        it.setProperty("table.include.list", job.get("table_regex").asText());
         it.setProperty("database.ssl.mode", "disabled");
         it.setProperty("driver.allowPublicKeyRetrieval", "true");
         it.setProperty("converter.schemas.enable", "false");
@@ -233,7 +235,7 @@ public final class Peer {
     }
 
     private static void fail(Exception error) {
-        tell(Map.of("not_run", String.valueOf(error.getMessage())));
+        tell(Map.of("not_run", error.getClass().getSimpleName() + ": " + error.getMessage()));
     }
 
     private static void tell(Map<String, Object> report) {
