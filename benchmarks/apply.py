@@ -220,6 +220,4 @@ def _sink(setting: Setting, case: Case, *, reset: bool = True) -> Run:
         time.sleep(SHARING_SECONDS)
         _restore_queue(setting, lanes=True)
         clock = Clock((command,), (case.target.server,))
-        return clock.until_applied(
-            case.target, case.table, case.lanes, least_k=case.least_k, seconds=setting.seconds
-        )
+        return clock.until_applied(case.target, case.table, case.lanes, least_k=case.least_k, seconds=setting.seconds)

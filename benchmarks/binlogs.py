@@ -130,7 +130,14 @@ def documents(url: str, rows: int, name: str = "json") -> Binlog:
             numbers(cursor, f"INSERT INTO `{name}` (doc) SELECT {document} FROM n", min(left, 1_000))
             left -= 1_000
 
-    return write(url, name, "json: a nested document of about 250 bytes", rows, fill, {name: "id INT PRIMARY KEY AUTO_INCREMENT, doc JSON"})
+    return write(
+        url,
+        name,
+        "json: a nested document of about 250 bytes",
+        rows,
+        fill,
+        {name: "id INT PRIMARY KEY AUTO_INCREMENT, doc JSON"},
+    )
 
 
 def blobs(url: str, rows: int, name: str = "blob_rows") -> Binlog:
@@ -142,7 +149,9 @@ def blobs(url: str, rows: int, name: str = "blob_rows") -> Binlog:
             )
             left -= 1_000
 
-    return write(url, name, "blob: 2,048 bytes in each row", rows, fill, {name: "id INT PRIMARY KEY AUTO_INCREMENT, body BLOB"})
+    return write(
+        url, name, "blob: 2,048 bytes in each row", rows, fill, {name: "id INT PRIMARY KEY AUTO_INCREMENT, body BLOB"}
+    )
 
 
 def huge(url: str, rows: int, row_bytes: int, name: str = "huge") -> Binlog:

@@ -49,7 +49,10 @@ def to_redis(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]
             _flush(server)
 
     return [
-        *(Contestant(f"lockstep, {one}, to Redis Streams", lambda one=one: product(one)) for one in ("compiled", "python")),
+        *(
+            Contestant(f"lockstep, {one}, to Redis Streams", lambda one=one: product(one))
+            for one in ("compiled", "python")
+        ),
         Contestant("bare loop to Redis, script", lambda: bare("redis-script")),
         Contestant("bare loop to Redis, pipeline", lambda: bare("redis-pipeline")),
     ]

@@ -63,7 +63,9 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end.set()
         self._thread.join()
 
@@ -121,7 +123,7 @@ def ask_child(
         except subprocess.TimeoutExpired:
             child.kill()
             out, errors = child.communicate()
-            raise NotRun(f"it did not end within {seconds:.0f} s; it said: {clean(_telling(out + errors))}") from None
+            raise NotRun(f"it did not end within {seconds:.0f} s; it said: {clean(telling(out + errors))}") from None
         except BaseException:
             child.kill()
             raise
@@ -133,11 +135,11 @@ def ask_child(
     if "not_run" in report:
         raise NotRun(clean(report["not_run"]))
     if child.returncode or "rows" not in report:
-        raise NotRun(f"it ended with status {child.returncode}: {clean(_telling(errors or out))}")
+        raise NotRun(f"it ended with status {child.returncode}: {clean(telling(errors or out))}")
     return report
 
 
-def _telling(text: str) -> str:
+def telling(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|exception|cannot|fatal", line, re.IGNORECASE)]
     return (telling or lines or ["nothing"])[-1]
@@ -162,5 +164,5 @@ def run_program(argv: Sequence[str], rows: int, *, seconds: float, servers: Sequ
         child.returncode = os.waitstatus_to_exitcode(status)
     after = cpu_seconds(server_pids(servers))
     if child.returncode:
-        raise NotRun(f"it ended with status {child.returncode}: {clean(_telling(errors))}")
+        raise NotRun(f"it ended with status {child.returncode}: {clean(telling(errors))}")
     return Run(rows, taken, usage.ru_utime + usage.ru_stime, after - before, max(watch.peaks.values(), default=0))

@@ -47,7 +47,7 @@ class PostgreSQL:
     def __init__(self, server: Server) -> None:
         self.server = server
         with psycopg.connect(server.url, autocommit=True) as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}".encode())
         self.url = urlunsplit(urlsplit(server.url)._replace(path=f"/{DATABASE}"))
         self.connection = psycopg.connect(self.url, autocommit=True)
@@ -65,6 +65,9 @@ class PostgreSQL:
 
     def count(self, table: str, least_k: int) -> int:
         return self._number(f"SELECT count(*) FROM {table} WHERE k >= {least_k}")
+
+    def rows(self, table: str) -> int:
+        return self._number(f"SELECT count(*) FROM {table}")
 
     def has(self, table: str) -> bool:
         return bool(self._number(f"SELECT count(*) FROM pg_tables WHERE tablename = '{table}'"))

@@ -44,7 +44,9 @@ def main() -> None:
         maxwell.kill()
         maxwell.wait()
     if report is None:
-        said = [line for line in errors.read_text(errors="replace").splitlines() if "rror" in line or "xception" in line]
+        said = [
+            line for line in errors.read_text(errors="replace").splitlines() if "rror" in line or "xception" in line
+        ]
         tell({"not_run": f"it ended by itself: {(said or ['it said nothing'])[0]}"})
         return
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""The bare loops: finished messages, rendered before the clock starts, into Redis Streams or Kafka in batches, and nothing else."""
+"""The bare loops: finished messages, rendered before the clock starts, into Redis Streams or Kafka in batches, no more."""
 
 import sys
 from collections.abc import Sequence
@@ -102,9 +102,7 @@ def kafka_batch(asked: dict[str, Any], parts: Sequence[list[Message]]) -> None:
             waiting = messages
             while waiting:
                 try:
-                    taken = producer.produce_batch(
-                        asked["topic"], waiting, partition=int(lane), on_delivery=delivered
-                    )
+                    taken = producer.produce_batch(asked["topic"], waiting, partition=int(lane), on_delivery=delivered)
                 except BufferError:
                     taken = 0
                 waiting = [message for message in waiting if "_error" in message] if taken < len(waiting) else []

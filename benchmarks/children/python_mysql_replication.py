@@ -1,8 +1,9 @@
 """python-mysql-replication: row values as Python objects; nothing is made of them."""
 
-from benchmarks.children.report import Meter, job
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
+
+from benchmarks.children.report import Meter, job
 
 
 def main() -> None:
