@@ -1,6 +1,7 @@
 """One librdkafka producer: messages in, confirmations counted by batch, and nothing more once one has failed."""
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,6 +12,7 @@ from cdc.model.errors import CdcError, QueueUnavailable
 from cdc.queue.kafka_client import BATCH_OVERHEAD_BYTES, CONFIRM_SECONDS, Ear, explained, meaning, settings
 
 _POLL_SECONDS: Final = 0.1
+_MESSAGE_OVERHEAD_BYTES: Final = 512  # key and bookkeeping, which count as well
 
 
 class Batch:
@@ -28,6 +30,26 @@ class Batch:
         self._outbox.outstanding -= 1
         if error is not None:
             self._outbox.failed(error, report)
+
+
+class Room:
+    """What librdkafka's queue has room for, with a distance: a batch call that meets a full queue leaves one message out and
+    goes on with the next, which may find room again."""
+
+    def __init__(self, chosen: Mapping[str, Any]) -> None:
+        self._messages = int(chosen["queue.buffering.max.messages"]) * 3 // 4
+        self._bytes = int(chosen["queue.buffering.max.kbytes"]) * 1024 * 3 // 4
+        self._batches: list[Batch] = []
+
+    def opened(self, batch: "Batch") -> None:
+        self._batches = [one for one in self._batches if one.outstanding]
+        self._batches.append(batch)
+
+    def takes(self, count: int, size_bytes: int) -> bool:
+        return (
+            count + sum(one.outstanding for one in self._batches) <= self._messages
+            and size_bytes + sum(one.size_bytes for one in self._batches if one.outstanding) <= self._bytes
+        )
 
 
 class Outbox:
@@ -52,8 +74,11 @@ class Outbox:
             "linger.ms": 5,
             "compression.type": "lz4",
             "queue.buffering.max.kbytes": max(64 * 1024, 2 * config.queue.max_message_bytes // 1024),
+            "queue.buffering.max.messages": 100_000,
         }
-        self._producer: Producer | None = Producer(settings(config, self._ear, own, tunable))
+        chosen = settings(config, self._ear, own, tunable)
+        self._room = Room(chosen)
+        self._producer: Producer | None = Producer(chosen)
         self._heard_at = time.monotonic()
         self._failure: CdcError | None = None
         self.outstanding = 0
@@ -65,7 +90,35 @@ class Outbox:
         return self._producer
 
     def batch(self) -> Batch:
-        return Batch(self)
+        batch = Batch(self)
+        self._room.opened(batch)
+        return batch
+
+    def send_all(
+        self, batch: Batch, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes]]
+    ) -> None:
+        """Hands (key, value) pairs of one partition to librdkafka, in order; waits while its queue is full."""
+        size_bytes = sum(len(value) for _, value in messages)
+        if not self._room.takes(len(messages), size_bytes + len(messages) * _MESSAGE_OVERHEAD_BYTES):
+            for key, value in messages:
+                self.send(batch, topic, partition, key, value)
+            return
+        if not self.outstanding:
+            self._heard_at = time.monotonic()
+        # A partition in a message's own dictionary is not looked at (confluent-kafka 2.16): it must be the call's.
+        entries: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in messages]
+        batch.outstanding += len(entries)
+        self.outstanding += len(entries)
+        batch.size_bytes += size_bytes
+        try:
+            taken = self.driver.produce_batch(topic, entries, partition=partition, on_delivery=batch.delivered)
+        except (BufferError, KafkaException) as error:
+            self._hear(0)
+            raise self._failure or self.failure(_reason(error)) from error
+        if taken != len(entries):
+            self._hear(0)
+            refused = next((entry["_error"] for entry in entries if "_error" in entry), None)
+            raise self._failure or self.failure(_reason(refused))
 
     def send(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Hands a message to librdkafka; waits while its queue is full."""
@@ -86,7 +139,7 @@ class Outbox:
             # Once something has failed for good it says only that; the reports say why.
             self._note(error.args[0], f"{topic}/{partition}", len(value or b""))
             self._hear(0)
-            raise self._failure or self.failure(error.args[0]) from error
+            raise self._failure or self.failure(_reason(error)) from error
         return True
 
     def poll(self, seconds: float) -> None:
@@ -135,3 +188,9 @@ class Outbox:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge(in_queue=True, in_flight=True, blocking=False)
+
+
+def _reason(error: object) -> KafkaError:
+    """`error`: an exception of the driver, or what it notes in a message that it did not take."""
+    found = error.args[0] if isinstance(error, Exception) and error.args else error
+    return found if isinstance(found, KafkaError) else KafkaError(KafkaError._FAIL, str(found))

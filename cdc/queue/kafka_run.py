@@ -47,10 +47,12 @@ class KafkaRun:
         return stored.checkpoint
 
     def _send_messages(self, batch: Batch, messages: Sequence[Message]) -> None:
-        send, places = self._out.send, self._places
+        by_lane: dict[str, list[tuple[bytes | None, bytes]]] = {}
         for lane, key, value in messages:
-            topic, partition = places.get(lane) or self._place(lane)
-            send(batch, topic, partition, key, value)
+            by_lane.setdefault(lane, []).append((key, value))
+        for lane, entries in by_lane.items():
+            topic, partition = self._places.get(lane) or self._place(lane)
+            self._out.send_all(batch, topic, partition, entries)
 
     def _place(self, lane: str) -> tuple[str, int]:
         place = partition_of(self._config, lane)
