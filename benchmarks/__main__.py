@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def main() -> None:
     sizes = QUICK if chosen.quick else Sizes()
     if chosen.rounds:
         sizes = replace(sizes, rounds=chosen.rounds)
-    console = Console()
+    # Tables in a file need not fit a small terminal.
+    console = Console() if sys.stdout.isatty() else Console(width=150)
     report = Report(chosen.quick, parts)
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
         _measure(report, sizes, Path(folder), console)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from benchmarks.servers import connect
@@ -154,8 +155,9 @@ def blobs(url: str, rows: int, name: str = "blob_rows") -> Binlog:
     )
 
 
+@cache
 def huge(url: str, rows: int, row_bytes: int, name: str = "huge") -> Binlog:
-    """One transaction."""
+    """One transaction; written once in a run."""
 
     def fill(cursor: Cursor) -> None:
         numbers(cursor, f"INSERT INTO {name} (body) SELECT RPAD(SHA2(i, 512), {row_bytes - 8}, '-') FROM n", rows)

@@ -29,7 +29,6 @@ from cdc.local import Server
 
 PRODUCT = "lockstep, Redis Streams"
 _COLUMNS = "id INT PRIMARY KEY AUTO_INCREMENT, sent BIGINT NOT NULL, pad VARCHAR(200) NOT NULL"
-_WARM_US = 1_000_000
 _PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
 
@@ -67,16 +66,16 @@ def _one(
         job = {**login(setting.mysql.url), "table": binlog.table, "rows": rows, "rate": rate}
         report = ask_child(python_child("load"), job, seconds=sizes.latency_seconds * 4 + 30)
         work.until(lambda: target.rows(table) > rows, 120, "the last row's appearance", 0.2)
-    return Latency(path, rate, rows / report["seconds"], rows, _percentiles(target, table))
+    return Latency(path, rate, rows / report["seconds"], rows, _percentiles(target, table, sizes.latency_warm_seconds))
 
 
-def _percentiles(target: PostgreSQL, table: str) -> Mapping[str, float]:
-    """Without the first second, in which caches fill."""
+def _percentiles(target: PostgreSQL, table: str, warm_seconds: float) -> Mapping[str, float]:
+    """Without the first seconds, in which caches fill and a JVM compiles."""
     fractions = ", ".join(map(str, _PERCENTILES.values()))
     row: Any = target.connection.execute(
         f"SELECT percentile_disc(ARRAY[{fractions}]) WITHIN GROUP (ORDER BY us) FROM"
         f" (SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000 - sent AS us FROM {table}"
-        f" WHERE sent > (SELECT min(sent) + {_WARM_US} FROM {table} WHERE sent > 0)) AS timed".encode()
+        f" WHERE sent > (SELECT min(sent) + {int(warm_seconds * 1e6)} FROM {table} WHERE sent > 0)) AS timed".encode()
     ).fetchone()
     return {name: round(float(us) / 1000, 3) for name, us in zip(_PERCENTILES, row[0], strict=True)}
 

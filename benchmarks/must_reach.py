@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from benchmarks import apply, capture, end_to_end, latency
-from benchmarks.results import Latency, Report, Section
+from benchmarks.results import ABSENT, Latency, Report, Section
 from benchmarks.run import Outcome
 
 MET = "met"
@@ -126,6 +126,8 @@ def _ratio(ours: Outcome, theirs: Outcome, wanted: float, label: str) -> _Part:
 
 
 def _line(what: str, at_least: str, parts: Sequence[_Part]) -> Line:
+    if all(part.reason.endswith(f": {ABSENT}") for part in parts):
+        return Line(what, at_least, ABSENT, NOT_RUN)
     told = [
         f"{part.label}: {part.ratio:.2f} ×" if part.ratio is not None else f"{part.label}: not run ({part.reason})"
         for part in parts
@@ -148,7 +150,7 @@ def _latency(found: Sequence[Latency]) -> Line:
     what = "latency at 500 transactions/s, Redis Streams"
     at_least = "p50 ≤ 8 ms, p99 ≤ 30 ms on a quiet machine; below every peer in the same run"
     if ours is None or ours.reason:
-        return Line(what, at_least, ours.reason if ours else "not in this run", NOT_RUN)
+        return Line(what, at_least, ours.reason if ours else ABSENT, NOT_RUN)
     peers = [one for one in at_500 if one is not ours]
     met = (
         ours.percentiles_ms["p50"] <= 8

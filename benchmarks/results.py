@@ -1,11 +1,14 @@
 """What a run found, for tables, JSON and plots."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.run import Outcome
+
+ABSENT = "not in this run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Section:
 
     def __getitem__(self, name: str) -> Outcome:
         found = next((one for one in self.outcomes if one.name == name), None)
-        return found or Outcome(name, reason="not in this run")
+        return found or Outcome(name, reason=ABSENT)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -93,7 +96,7 @@ class Report:
         return next((one for one in self.sections if one.key == key), Section(key, "", ()))
 
     def figure(self, key: str) -> Figure:
-        return next((one for one in self.figures if one.key == key), Figure(key, "", None, "", "not in this run"))
+        return next((one for one in self.figures if one.key == key), Figure(key, "", None, "", ABSENT))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -110,8 +113,6 @@ class Report:
 
 def machine() -> dict[str, Any]:
     """What matters of the machine, without its name."""
-    import os  # noqa: PLC0415
-
     return {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()}
 
 

@@ -20,6 +20,7 @@ class Sizes:
     end_to_end_rows: int = 300_000
     latency_rates: tuple[int, ...] = (100, 500, 2_000)
     latency_seconds: float = 15
+    latency_warm_seconds: float = 5
     growth_rows: int = 60_000
     transaction_rows: tuple[int, ...] = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
     columns: tuple[int, ...] = (4, 10, 40, 100, 200, 400)
@@ -41,6 +42,7 @@ QUICK = Sizes(
     end_to_end_rows=30_000,
     latency_rates=(100, 500),
     latency_seconds=3,
+    latency_warm_seconds=1,
     growth_rows=4_000,
     transaction_rows=(1, 100, 10_000),
     columns=(4, 40, 400),

@@ -9,6 +9,7 @@ import pymysql
 from benchmarks.children.report import Meter, job
 
 _CONNECTIONS = 4
+_CONNECT_SECONDS = 0.5
 # Microseconds since 1970 by the server's clock. The row is committed by the same statement (autocommit).
 _INSERT = (
     "INSERT INTO {table} (sent, pad) VALUES (CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED), REPEAT('p', 180))"
@@ -29,11 +30,12 @@ def send(asked: dict[str, Any], place: int, begin: float) -> None:
 
 def main() -> None:
     asked = job()
-    begin = time.monotonic() + 0.5
+    begin = time.monotonic() + _CONNECT_SECONDS
     threads = [threading.Thread(target=send, args=(asked, place, begin)) for place in range(_CONNECTIONS)]
-    meter = Meter()
     for thread in threads:
         thread.start()
+    time.sleep(_CONNECT_SECONDS)
+    meter = Meter()
     for thread in threads:
         thread.join()
     meter.tell(asked["rows"])

@@ -19,8 +19,8 @@ _IDLE_SECONDS = 10
 
 
 def batches(asked: dict[str, Any]) -> Iterator[list[Message]]:
-    """Batches of messages, as the reader would publish them, until `rows` change events were read; the stream is open before
-    the first is asked for."""
+    """Batches of messages, as the reader would publish them, until `rows` change events were read and their transaction
+    is over (or not, with `part`). The stream is open before the first is asked for."""
     source = open_source(
         SourceConfig(url=asked["url"], server_id=asked["server_id"], tables=tuple(asked["tables"])), connector="bench"
     )
@@ -47,7 +47,7 @@ def batches(asked: dict[str, Any]) -> Iterator[list[Message]]:
                 out.alter(item.offset, item.row, item.change)
             case Passed():
                 out.passed(item.point)
-        done = seen >= asked["rows"] and not out.inside
+        done = seen >= asked["rows"] and (asked.get("part") or not out.inside)
         if len(out) >= _TAKE_MESSAGES or out.bytes >= _TAKE_BYTES or done:
             yield out.take()[0]
         if done:
