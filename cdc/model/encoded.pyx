@@ -16,6 +16,16 @@ import orjson
 from cdc.model.change import Draft
 from cdc.model.routing import key_hash
 
+cdef extern from *:
+    """
+    #ifdef CDC_TIGHT_BUFFERS
+    #define CDC_ROOM_AHEAD 0  /* .ci/sanitized: what is written without having asked for room is seen */
+    #else
+    #define CDC_ROOM_AHEAD 1
+    #endif
+    """
+    const bint ROOM_AHEAD "CDC_ROOM_AHEAD"
+
 _OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d"}
 
 
@@ -38,7 +48,9 @@ cdef class EncodedRows:
         if more <= self.capacity - self.size:
             return 0
         with gil:
-            capacity = max(2 * self.capacity, self.size + more, 4096)
+            capacity = self.size + more
+            if ROOM_AHEAD:
+                capacity = max(2 * self.capacity, capacity, 4096)
             moved = realloc(self.data, capacity)
             if moved == NULL:
                 raise MemoryError(f"{capacity} bytes for the rows of {self.db}.{self.table}")

@@ -24,6 +24,14 @@ import orjson
 from cdc.model.routing import _folded as folded
 
 cdef extern from *:
+    """
+    #ifdef CDC_TIGHT_BUFFERS
+    #define CDC_ROOM_AHEAD 0  /* .ci/sanitized: what is written without having asked for room is seen */
+    #else
+    #define CDC_ROOM_AHEAD 1
+    #endif
+    """
+    const bint ROOM_AHEAD "CDC_ROOM_AHEAD"
     ctypedef unsigned long long uint128 "unsigned __int128"
 
 

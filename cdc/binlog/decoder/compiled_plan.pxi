@@ -150,7 +150,8 @@ cdef class Encoding:
                 return None
             if not failed:
                 out = EncodedRows(self.db, self.table_name, self.fingerprint)
-                out.reserve(view.len + view.len // 2 + 512)
+                if ROOM_AHEAD:
+                    out.reserve(view.len + view.len // 2 + 512)
                 if view.len >= WORTH_RELEASING and not self.needs_python:
                     with nogil:
                         failed = add_rows(self, &event, out, NULL)
