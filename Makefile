@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup demo test lint bench faults fuzz clean
+.PHONY: setup demo test lint bench faults fuzz sanitized clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml .ci/build_compiled.py $(shell find cdc -name '*.pyx' -o -name '*.pxd')
+$(STAMP): pyproject.toml .ci/build_compiled.py $(shell find cdc -name '*.pyx' -o -name '*.px[di]')
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Lockstep needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	test -x $(BIN)/python || .ci/venv $(PYTHON) $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -37,6 +37,10 @@ faults: setup
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --only-binary :all: atheris || true
 	$(BIN)/python -m tests.fuzz.decoder -max_total_time=600
+
+# The compiled parts under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitized: setup
+	.ci/sanitized
 
 clean:
 	rm -rf $(VENV) .lockstep .mypy_cache .ruff_cache .pytest_cache

@@ -4,11 +4,13 @@ A check takes the configuration and the server and gives findings; to add one, w
 what the server refuses becomes a finding.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cdc.binlog.archive.check import archives
 from cdc.binlog.connection import where
+from cdc.binlog.decoder import load
 from cdc.binlog.grants import Grants, read_grants
 from cdc.binlog.port import Finding, Level
 from cdc.binlog.server import Server
@@ -72,13 +74,26 @@ def checks(config: SourceConfig, server: Server) -> Sequence[Finding]:
         product = server.product().name
     except CdcError as error:
         return [Finding("error", "source", error.message, error.hint)]
-    findings = [Finding("ok", "source", f"{product} at {where(config.url)}")]
+    findings = [Finding("ok", "source", f"{product} at {where(config.url)}"), _decoder()]
     for check in _CHECKS:
         try:
             findings.extend(check(config, server))
         except CdcError as error:
             findings.append(Finding("error", check.__name__.strip("_").replace("_", " "), error.message, error.hint))
     return findings
+
+
+def _decoder() -> Finding:
+    """Which decoder a reader on this machine has."""
+    try:
+        name = load().name
+    except CdcError as error:
+        return Finding("error", "decoder", error.message, error.hint)
+    if name == "compiled" or os.environ.get("CDC_DECODER"):
+        return Finding("ok", "decoder", name)
+    return Finding(
+        "ok", "decoder", f"{name}: the compiled one, which is many times faster, was not built at installation"
+    )
 
 
 def _settings(config: SourceConfig, server: Server) -> Iterator[Finding]:

@@ -114,7 +114,13 @@ class BinlogSource:
         stream = BinlogStream(self._joined.dump(request, point.gtid_set), point, transactions, offset=offset)
         log.info(
             f"reading {where(self._config.url)} from {point.position}",
-            extra=fields("source.stream_opened", file=point.file, offset=point.offset, connector=self._connector),
+            extra=fields(
+                "source.stream_opened",
+                file=point.file,
+                offset=point.offset,
+                connector=self._connector,
+                decoder=transactions.decoder_name,
+            ),
         )
         return stream
 

@@ -91,9 +91,13 @@ class Transactions(Groups):
         if self._maps:
             self._maps.clear()
 
+    @property
+    def decoder_name(self) -> str:
+        return self._capture.decoder_name
+
     def whole_groups(self) -> "WholeGroups | None":
         """What recognises small transactions in a buffer, for `whole`; None where it is not built, or not wanted."""
-        if WholeGroups is None or self._capture.decoder_name == "python":
+        if WholeGroups is None or self.decoder_name == "python":
             return None
         return WholeGroups(self._capture.known, self._rules.include_query)
 

@@ -40,7 +40,7 @@ def matches(patterns: Iterable[str], name: str) -> bool:
     return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
-def _folded(value: Value) -> str:
+def folded(value: Value) -> str:
     """What two keys that one collation may hold equal have in common.
 
     A key change from `a` to `A` is, under a case-insensitive collation, a change of the same row: both must go to one
@@ -62,7 +62,7 @@ def lane_number(db: str, table: str, key: Iterable[Value], lanes: int) -> int:
 
 def key_hash(db: str, table: str, key: Iterable[Value]) -> int:
     """CRC-32 of table and folded key, separated by NUL characters."""
-    text = "\0".join((db, table, *map(_folded, key)))
+    text = "\0".join((db, table, *map(folded, key)))
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 

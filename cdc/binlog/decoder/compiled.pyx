@@ -21,7 +21,7 @@ from zlib import crc32
 
 import orjson
 
-from cdc.model.routing import _folded as folded
+from cdc.model.routing import folded
 
 cdef extern from *:
     """

@@ -21,7 +21,7 @@ cdef inline uint32_t crc_byte(uint32_t crc, uint8_t byte) noexcept nogil:
 
 
 cdef int fold(uint32_t* crc, const uint8_t* raw, Py_ssize_t size) except -1 nogil:
-    """Goes on with a NUL and what routing._folded makes of the value whose JSON this is: a number, null, or a string."""
+    """Goes on with a NUL and what routing.folded makes of the value whose JSON this is: a number, null, or a string."""
     cdef uint32_t state = crc_byte(~crc[0], 0)
     cdef const uint8_t* begin = raw
     cdef const uint8_t* end = raw + size
