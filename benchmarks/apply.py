@@ -56,23 +56,27 @@ class Case(NamedTuple):
 
 def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, say: Say) -> list[Section]:
     say("apply: writing the binlogs")
-    written = _binlogs(setting.mysql.url, sizes.apply_rows)
+    inserts, updates = _binlogs(setting.mysql.url, sizes.apply_rows)
+    into = (targets.PostgreSQL(postgresql), targets.MySQL(setting.mysql))
     sections = []
-    for target in (targets.PostgreSQL(postgresql), targets.MySQL(setting.mysql)):
-        for kind, binlog, least_k in (("inserts", written[0], 0), ("updates", written[1], _UPDATED_FROM)):
-            say(f"apply {kind} to {target.flavor}: filling the queue")
-            case = _case(setting, target, kind, binlog, least_k)
-            _fill_queue(setting, case)
+    for kind, binlog, least_k in (("inserts", inserts, 0), ("updates", updates, _UPDATED_FROM)):
+        say(f"apply {kind}: filling the queue")
+        lanes = by_lane(job_of(setting.mysql, binlog, binlog.rows), setting.folder, kind)
+        cases = [_case(setting, target, kind, binlog, lanes, least_k) for target in into]
+        _fill_queue(setting, cases[0])
+        for case in cases:
             if kind == "inserts":
+                say(f"apply {case.name}: a first time, which makes the tables")
                 _make_tables(setting, case)
-            outcomes = interleaved(
-                _contestants(setting, case, peers),
-                sizes.rounds,
-                lambda text, name=case.name: say(f"apply {name}, {text}"),  # type: ignore[misc]
-            )
-            title = f"Apply {case.name} ({case.lanes.rows:,} rows, {LANES} lanes, {WORKERS} processes)"
-            sections.append(Section(f"apply.{target.flavor}.{kind}", title, list(outcomes.values()), BARE))
+            sections.append(_section(setting, case, peers, sizes, say))
     return sections
+
+
+def _section(setting: Setting, case: Case, peers: Peers, sizes: Sizes, say: Say) -> Section:
+    contestants = _contestants(setting, case, peers)
+    outcomes = interleaved(contestants, sizes.rounds, lambda text: say(f"apply {case.name}, {text}"))
+    title = f"Apply {case.name} ({case.lanes.rows:,} rows, {LANES} lanes, {WORKERS} processes)"
+    return Section(f"apply.{case.target.flavor}.{case.kind}", title, list(outcomes.values()), BARE)
 
 
 def _binlogs(url: str, rows: int) -> tuple[Binlog, Binlog]:
@@ -89,11 +93,12 @@ def _binlogs(url: str, rows: int) -> tuple[Binlog, Binlog]:
     return inserts, binlogs.write(url, UPDATED, "updates in transactions of 10,000", rows, update)
 
 
-def _case(setting: Setting, target: Target, kind: str, binlog: Binlog, least_k: int) -> Case:
-    name = f"apply-{target.flavor}-{kind}"
-    lanes = by_lane(job_of(setting.mysql, binlog, binlog.rows), setting.folder, name)
+def _case(setting: Setting, target: Target, kind: str, binlog: Binlog, lanes: Lanes, least_k: int) -> Case:
+    """Connectors of one name, that differ in the target only: the queue that was filled by one is the other's too."""
+    folder = setting.folder / target.flavor
+    folder.mkdir(exist_ok=True)
     place = connectors.Place(
-        name=name,
+        name=f"apply-{kind}",
         source=setting.mysql.url,
         server_id=64_001,
         table=binlog.table,
@@ -102,7 +107,7 @@ def _case(setting: Setting, target: Target, kind: str, binlog: Binlog, least_k: 
         sink=target.url,
         lanes=LANES,
     )
-    return Case(kind, target, binlog, lanes, least_k, connectors.write(setting.folder, place))
+    return Case(kind, target, binlog, lanes, least_k, connectors.write(folder, place))
 
 
 def _redis(setting: Setting) -> Server:
@@ -124,6 +129,7 @@ def _fill_queue(setting: Setting, case: Case) -> None:
             command.until(lambda: arrived(name) >= wanted, setting.seconds, "the queue's filling")
             # What tells idle lanes how far the stream is follows within two heartbeats.
             time.sleep(2)
+        # flushall has emptied the copy of what was before, too.
         for key in client.scan_iter(match=f"{{{name}}}:*"):
             client.copy(key, key, destination_db=1, replace=True)
 

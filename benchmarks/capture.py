@@ -74,7 +74,7 @@ def measure(setting: Setting, peers: Peers, sizes: Sizes, say: Say) -> list[Sect
             contestants += capture_queues.to_kafka(setting, binlog, rows, job)
         # Once is enough for what counts there, memory.
         rounds = 1 if binlog.name == "huge" else sizes.rounds
-        outcomes = interleaved(contestants, rounds, lambda text, name=binlog.name: say(f"capture {name}, {text}"))
+        outcomes = interleaved(contestants, rounds, _saying(say, binlog.name))
         sections.append(
             Section(
                 f"capture.{binlog.name}",
@@ -84,6 +84,10 @@ def measure(setting: Setting, peers: Peers, sizes: Sizes, say: Say) -> list[Sect
             )
         )
     return sections
+
+
+def _saying(say: Say, name: str) -> Say:
+    return lambda text: say(f"capture {name}, {text}")
 
 
 def lockstep_null(
@@ -107,9 +111,9 @@ def decoder_there() -> str:
 
 def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers, start_seconds: float) -> list[Contestant]:
     mysql, seconds = setting.mysql, setting.seconds
-    slow = min(binlog.rows, sizes.slow_rows)
+    slow = min(binlog.rows, sizes.slow_rows) if binlog.name in {"bulk", "small"} else binlog.rows // 4
     # A JVM becomes fast on the way, canal is fast.
-    longer = min(binlog.rows, 2 * sizes.slow_rows)
+    longer = min(binlog.rows, 2 * slow)
 
     def child(argv: list[str], rows: int, more: Mapping[str, Any] | None = None) -> Run:
         job = {**job_of(mysql, binlog, rows), **(more or {})}

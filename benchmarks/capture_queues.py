@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,10 +50,7 @@ def to_redis(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]
             _flush(server)
 
     return [
-        *(
-            Contestant(f"lockstep, {one}, to Redis Streams", lambda one=one: product(one))
-            for one in ("compiled", "python")
-        ),
+        *(Contestant(f"lockstep, {one}, to Redis Streams", partial(product, one)) for one in ("compiled", "python")),
         Contestant("bare loop to Redis, script", lambda: bare("redis-script")),
         Contestant("bare loop to Redis, pipeline", lambda: bare("redis-pipeline")),
     ]
@@ -70,7 +68,7 @@ def to_kafka(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]
             return _bare(setting, way, {**job, "queue": server.url, "topic": topic}, server)
 
     return [
-        *(Contestant(f"lockstep, {one}, to Kafka", lambda one=one: product(one)) for one in ("compiled", "python")),
+        *(Contestant(f"lockstep, {one}, to Kafka", partial(product, one)) for one in ("compiled", "python")),
         Contestant("bare loop to Kafka, produce_batch", lambda: bare("kafka-batch")),
         Contestant("bare loop to Kafka, produce", lambda: bare("kafka-produce")),
     ]
@@ -177,7 +175,10 @@ class _topic:  # noqa: N801 - used as a block
     """A topic with as many partitions as there are lanes, deleted at the end."""
 
     def __init__(self, server: Server, name: str) -> None:
-        from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - an extra
+        from confluent_kafka.admin import (  # type: ignore[attr-defined] # noqa: PLC0415 - an extra
+            AdminClient,
+            NewTopic,
+        )
 
         self._name = name
         self._admin = AdminClient({"bootstrap.servers": urlsplit(server.url).netloc})

@@ -1,6 +1,6 @@
 """The table of what must be reached, with what this run reached beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.table import Table
@@ -132,15 +132,19 @@ def _line(what: str, at_least: str, parts: Sequence[_Part]) -> Line:
         f"{part.label}: {part.ratio:.2f} ×" if part.ratio is not None else f"{part.label}: not run ({part.reason})"
         for part in parts
     ]
-    return Line(what, at_least, "\n".join(told), _verdict(parts, lambda part: part.ratio >= part.wanted))
+    return Line(what, at_least, "\n".join(told), _verdict(parts))
 
 
-def _verdict(parts: Sequence[_Part], reached: Callable[[_Part], bool]) -> str:
+def _enough(part: _Part) -> bool:
+    return part.ratio is not None and part.ratio >= part.wanted
+
+
+def _verdict(parts: Sequence[_Part]) -> str:
     """Met where all that ran reached it; what did not run is named beside it."""
     ran = [part for part in parts if part.ratio is not None]
     if not ran:
         return NOT_RUN
-    verdict = MET if all(map(reached, ran)) else NOT_MET
+    verdict = MET if all(map(_enough, ran)) else NOT_MET
     return verdict if len(ran) == len(parts) else f"{verdict}, in part {NOT_RUN}"
 
 

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +36,8 @@ def by_lane(job: dict[str, Any], folder: Path, name: str) -> Lanes:
     files = []
     for lane, rows in sorted(lanes.items()):
         file = folder / f"{name}-{lane}.pickle"
-        left = iter(rows)
-        parts = iter(lambda left=left: list(islice(left, BATCH_ROWS)), [])
-        file.write_bytes(pickle.dumps(list(parts)))
+        parts = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
+        file.write_bytes(pickle.dumps(parts))
         files.append(file)
     ends = [(rows[0][:2], rows[-1][:2]) for _, rows in sorted(lanes.items())]
     return Lanes(files, [one for one, _ in ends], [one for _, one in ends], sum(map(len, lanes.values())))

@@ -10,7 +10,7 @@ class Sizes:
     rounds: int = 3
     bulk_rows: int = 600_000
     small_transactions: int = 60_000
-    wide_rows: int = 30_000
+    wide_rows: int = 24_000
     json_rows: int = 60_000
     blob_rows: int = 40_000
     slow_rows: int = 120_000

@@ -10,7 +10,9 @@ from benchmarks.children.report import Meter, job, tell
 async def read(asked: dict[str, Any]) -> None:
     sys.path.insert(0, asked["packages"])
     try:
-        from mysql_event_stream import CdcStream  # noqa: PLC0415 - a peer: installed into the bench cache, not into the venv
+        from mysql_event_stream import (  # type: ignore[import-not-found] # noqa: PLC0415 - a peer, in the bench cache
+            CdcStream,
+        )
     except ImportError as error:
         tell({"not_run": f"it cannot be imported: {error}"})
         return
