@@ -13,6 +13,7 @@ $(STAMP): pyproject.toml .ci/build_compiled.py $(shell find cdc -name '*.pyx' -o
 	test -x $(BIN)/python || .ci/venv $(PYTHON) $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[all,local]" --group dev
+	@$(BIN)/python -c "from cdc.binlog.decoder import load; print(\"binlog decoder:\", load().name)"
 	touch $(STAMP)
 
 demo: setup
