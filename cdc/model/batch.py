@@ -1,5 +1,6 @@
 """What one call to a target applies: the net change of each key, by table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cdc.model.change import Change, Row, Value
@@ -18,9 +19,9 @@ class TableBatch:
     """
 
     schema: TableSchema
-    deletes: list[Key] = field(default_factory=list)
-    updates: list[Row] = field(default_factory=list)
-    inserts: list[Row] = field(default_factory=list)
+    deletes: Sequence[Key] = field(default_factory=list)
+    updates: Sequence[Row] = field(default_factory=list)
+    inserts: Sequence[Row] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.deletes) + len(self.updates) + len(self.inserts)

@@ -33,6 +33,14 @@ class Message(NamedTuple):
     value: bytes
 
 
+class Received(NamedTuple):
+    """One message as the queue hands it out. `offset`: the queue's own place of it; opaque, stored in the progress row."""
+
+    offset: str
+    key: bytes | None
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """What all change events of one source transaction share.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cdc.model.batch import Key, TableBatch
 from cdc.model.change import Change, Row
+from cdc.model.compiled_received import compact_received, one_version
 from cdc.model.errors import PoisonMessage
 from cdc.model.schema import TableSchema
 
@@ -24,6 +25,9 @@ def compact(
     again, an update counts as an insert of the whole row, which may be missing. One that lacks columns stays an update: what it
     lacks can only be kept by a row that is there.
     """
+    received = compact_received(changes, schema_of, upsert) if isinstance(changes, list) else None
+    if received is not None:
+        return received
     tables: dict[str, tuple[TableSchema, dict[Key, _Net]]] = {}
     for change in changes:
         if change.schema not in tables:
@@ -36,6 +40,9 @@ def compact(
 
 def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """Cuts a batch where a table goes on under another schema version: what comes before must be applied first."""
+    if isinstance(changes, list) and one_version(changes):
+        yield changes
+        return
     run: list[Change] = []
     versions: dict[tuple[str, str], str] = {}
     for change in changes:
@@ -67,11 +74,11 @@ def _merge(net: _Net | None, change: Change, upsert: bool, columns: int) -> _Net
 
 
 def _batch(schema: TableSchema, nets: dict[Key, _Net]) -> TableBatch:
-    batch = TableBatch(schema)
-    rows = {"insert": batch.inserts, "update": batch.updates}
+    deletes: list[Key] = []
+    rows: dict[str, list[Row]] = {"insert": [], "update": []}
     for key, (kind, row) in nets.items():
         if kind == "delete":
-            batch.deletes.append(key)
+            deletes.append(key)
         else:
             rows[kind].append(row)
-    return batch
+    return TableBatch(schema, deletes, rows["update"], rows["insert"])

@@ -9,10 +9,12 @@ Why nothing is lost or doubled, whatever the queue delivers again and whichever 
   one means that the queue lost something: a gap, and the lane stops.
 """
 
+from collections.abc import Sequence as Many
 from enum import Enum, auto
 
 from cdc.model.change import Change, Marker
 from cdc.model.checkpoint import Progress
+from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.errors import Gap
 from cdc.model.position import ORIGIN, Sequence
 
@@ -78,6 +80,24 @@ class LaneGate:
         if verdict is not Verdict.BARRIER:
             self.offset = offset
         return verdict
+
+    def run(self, block: ReceivedBlock, start: int, captured: Many[bool]) -> int:
+        """Where a run ends of messages that `offer` would all answer with APPLY; `start` where the first is to be offered.
+        `captured`: for each of the block's tables, whether its changes are expected."""
+        if self.skip_to:
+            return start
+        return block.run(start, self.reader_token, self.watermark, self.count, captured)
+
+    def pass_run(self, block: ReceivedBlock, start: int, end: int) -> None:
+        """Lets a run through, or the beginning of one."""
+        last = block.change(end - 1)
+        if last is None:
+            raise ValueError("no run ends there")
+        self.watermark = last.seq
+        self.count = last.n
+        self.point = last.point
+        self.commit_us = block.commit_us(start, end) or self.commit_us
+        self.offset = block.offset(end - 1)
 
     def _mends(self, item: Change | Marker) -> bool:
         """Whether a generation begins here that leaves nothing out, or the last one that could (then `_epoch` judges it)."""

@@ -16,6 +16,7 @@ import orjson
 from cdc.model.batch import DeadLetter, TableBatch
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Progress, SourcePoint
+from cdc.model.compiled_received import ReceivedBlock, tally
 from cdc.model.config import SinkConfig
 from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RowRefused, TargetBusy
 from cdc.model.position import ORIGIN
@@ -31,6 +32,7 @@ from cdc.processes.compactor import compact, runs
 from cdc.processes.gate import LaneGate, Verdict, reached
 from cdc.processes.lease import Held
 from cdc.processes.pending import Pending
+from cdc.processes.read_ahead import ReadAhead
 from cdc.processes.refusals import Refusals
 from cdc.queue.port import LaneReader, Received
 from cdc.target.port import LaneWriter
@@ -77,7 +79,7 @@ class LaneWorker:
     ) -> None:
         self._duty = duty
         self._held = held
-        self._reader = reader
+        self._reader = ReadAhead(reader, duty.sink.batch_rows, duty.sink.batch_bytes)
         self._writer = writer
         self._metrics = metrics
         self._lane = progress.lane
@@ -102,19 +104,18 @@ class LaneWorker:
                 beat()
                 received = self._read()
                 failpoint("sink.received")
-                for message in received:
-                    self._take(message, stop)
+                self._take_all(received, stop)
                 if received:
                     self._flush()
                 else:
                     self._metrics.caught_up(self._lane)
         finally:
             self._writer.rollback()
+            self._reader.close()
 
     def _read(self) -> Sequence[Received]:
-        sink = self._duty.sink
         try:
-            return self._reader.read(sink.batch_rows, sink.batch_bytes, _IDLE_WAIT_SECONDS)
+            return self._reader.read(_IDLE_WAIT_SECONDS)
         except Gap as gap:
             self._skip(gap)
             self._reader.pass_gap()
@@ -140,6 +141,38 @@ class LaneWorker:
                 raise
             self._skip(gap)
             return self._gate.offer(offset, item)
+
+    def _take_all(self, received: Sequence[Received], stop: threading.Event) -> None:
+        if not isinstance(received, ReceivedBlock):
+            for message in received:
+                self._take(message, stop)
+            return
+        tables = received.tables
+        captured = [self._duty.captured(db, table) for db, table, _ in tables]
+        wanted = [self._wanted(db, table) for db, table, _ in tables]
+        at = 0
+        while at < len(received):
+            end = self._gate.run(received, at, captured)
+            if end == at:
+                self._take(received[at], stop)
+                at += 1
+            elif self._duty.whole_transactions:
+                middle = received.last_end(at, end)
+                self._take_run(received, at, middle, wanted)
+                self._take_run(received, middle, end, wanted)
+                at = end
+            else:
+                self._take_run(received, at, end, wanted)
+                at = end
+
+    def _take_run(self, block: ReceivedBlock, start: int, end: int, wanted: Sequence[bool]) -> None:
+        """Of messages that count, one after the other, all or none end a transaction or stand before one that does."""
+        if start == end:
+            return
+        ends_transaction = block.last_end(start, end) == end
+        self._gate.pass_run(block, start, end)
+        self._pending.add_run(block.changes(start, end, wanted), ends_transaction=ends_transaction)
+        self._pending.reach(self._gate.progress)
 
     def _take(self, message: Received, stop: threading.Event) -> None:
         item = self._parse(message)
@@ -219,13 +252,14 @@ class LaneWorker:
 
     def _count(self, changes: Sequence[Change], progress: Progress, seconds: float) -> None:
         now = time.time()
-        commits = Counter(change.commit_us for change in changes).items()
+        ops, of_commit = _tally(changes)
+        commits = of_commit.items()
         for commit_us, count in commits:
             self._latency.add(max(0.0, now - commit_us / 1e6), count)
         self._events += len(changes)
         self._metrics.applied(
             self._lane,
-            Counter(change.op for change in changes),
+            ops,
             events=len(changes),
             duplicates=self._duplicates,
             watermark=progress.watermark,
@@ -345,3 +379,9 @@ class LaneWorker:
         if home != marker.lane:
             return home in lanes and lanes[home].watermark >= marker.seq
         return all(lane in lanes and reached(lanes[lane], marker.seq) for lane in marker.content["lanes"])
+
+
+def _tally(changes: Sequence[Change]) -> tuple[Mapping[str, int], Mapping[int, int]]:
+    """How many changes there are of each operation, and of each commit time."""
+    counted = tally(changes) if isinstance(changes, list) else None
+    return counted or (Counter(change.op for change in changes), Counter(change.commit_us for change in changes))

@@ -3,6 +3,8 @@
 With `order: key` that is everything. With `order: transaction` only what ends on a source transaction's end may be shown.
 """
 
+from collections.abc import Sequence
+
 from cdc.model.change import Change
 from cdc.model.checkpoint import Progress
 
@@ -38,6 +40,11 @@ class Pending:
         self._inside = self._whole and not ends_transaction
         return self._whole and ends_transaction
 
+    def add_run(self, changes: Sequence[Change], *, ends_transaction: bool) -> None:
+        """Changes that count, one after the other; `ends_transaction`: the last message of theirs does."""
+        self._changes += changes
+        self._inside = self._whole and not ends_transaction
+
     def reach(self, progress: Progress) -> None:
         """The lane has come to `progress`; it may be committed unless a transaction is under way."""
         if not self._inside:
@@ -46,7 +53,10 @@ class Pending:
 
     def take_ready(self) -> tuple[list[Change], Progress]:
         """What may be committed now, and the progress to commit with it."""
-        ready, self._changes = self._changes[: self._ready], self._changes[self._ready :]
+        if self._ready == len(self._changes):
+            ready, self._changes = self._changes, []
+        else:
+            ready, self._changes = self._changes[: self._ready], self._changes[self._ready :]
         self._ready = 0
         return ready, self._ready_progress
 

@@ -5,20 +5,14 @@ Delivery is at least once and in order within a lane; what makes the effect exac
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from cdc.model.change import Message
+from cdc.model.change import Message, Received
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 
-
-class Received(NamedTuple):
-    """One message as the queue hands it out. `offset`: the queue's own place of it; opaque, stored in the progress row."""
-
-    offset: str
-    key: bytes | None
-    value: bytes
+__all__ = ["LaneReader", "Producer", "Queue", "Received"]
 
 
 class Producer(Protocol):

@@ -10,6 +10,7 @@ import psycopg
 
 from cdc.model.batch import TableBatch
 from cdc.model.change import Row
+from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.port import RowsRefused
 from cdc.target.postgresql_bulk import STAGE, Shape, TargetTable, grouped
@@ -130,13 +131,13 @@ class Applier:
             for shape, rows in self._grouped(table, batch.updates):
                 upserts = tolerant and len(shape.indexes) == whole
                 writes.append(Step("upsert" if upserts else "update", shape, rows, missing=not upserts))
-            if any(len(row) != whole for row in batch.inserts):
+            if not isinstance(batch.inserts, ReceivedRows) and any(len(row) != whole for row in batch.inserts):
                 raise other_columns(plan)
             for shape, rows in self._grouped(table, batch.inserts):
                 writes.append(Step("upsert", shape, rows))
         return deletes + writes
 
-    def _grouped(self, table: TargetTable, rows: Sequence[Row]) -> list[tuple[Shape, list[Row]]]:
+    def _grouped(self, table: TargetTable, rows: Sequence[Row]) -> Sequence[tuple[Shape, Sequence[Row]]]:
         return grouped(lambda indexes: self._shape(table, indexes), table.plan, rows)
 
     def _shape(self, table: TargetTable, indexes: tuple[int, ...]) -> Shape:

@@ -5,7 +5,7 @@ Pure functions of a table's shape and of rows. A group's rows reach the server i
 staging table, or, few rows, as one JSON parameter, which can be pipelined with other statements while COPY cannot.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -15,11 +15,13 @@ import orjson
 
 from cdc.model.batch import Key
 from cdc.model.change import Row, Value
+from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.row_images import other_columns
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import doubled, quote, shown
 from cdc.target.sql.plan import TablePlan
+from cdc.target.sql.typemap import BINARIES
 from cdc.target.sql.values import Converter
 
 # Names cannot contain U+0000, so these are never part of one.
@@ -71,6 +73,13 @@ class Shape:
     def converters(self) -> dict[str, Converter]:
         plan = self.table.plan
         return {plan.source_columns[i]: change for i, change in plan.converters if i in self.indexes}
+
+    @cached_property
+    def received_converters(self) -> tuple[Mapping[int, Converter], frozenset[int]]:
+        """As ReceivedRows.copy_text takes them."""
+        by_index = dict(self.table.plan.converters)
+        columns = self.table.plan.schema.columns
+        return by_index, frozenset(index for index in by_index if columns[index].type in BINARIES)
 
     @cached_property
     def _values(self) -> tuple[str, ...]:
@@ -191,6 +200,8 @@ def key_records(shape: Shape, keys: Sequence[Key]) -> str:
 def records(shape: Shape, rows: Sequence[Row]) -> str:
     """Rows as a JSON array of records by column name. Raises RowRefused for a row of other columns: an absent one would
     be read as NULL."""
+    if isinstance(rows, ReceivedRows) and rows.names == shape.names and not shape.converters:
+        return rows.json_array().decode()
     expected = dict.fromkeys(shape.names).keys()
     if any(row.keys() != expected for row in rows):
         raise other_columns(shape.table.plan)
@@ -210,6 +221,8 @@ def copy_text(shape: Shape, rows: Sequence[Row]) -> bytes:
     Made column by column: a column without a special character anywhere is not looked at value by value.
     Raises RowRefused for a row that lacks a column, and for text that is no valid Unicode.
     """
+    if isinstance(rows, ReceivedRows) and rows.names == shape.table.plan.source_columns:
+        return rows.copy_text(shape.written, *shape.received_converters)
     try:
         columns = _columns(shape, rows)
         return ("\n".join(map("\t".join, zip(*columns, strict=True))) + "\n").encode()
@@ -256,12 +269,14 @@ def _escaped(text: str) -> str:
 
 def grouped(
     shape_of: Callable[[tuple[int, ...]], Shape], plan: TablePlan, rows: Sequence[Row]
-) -> list[tuple[Shape, list[Row]]]:
+) -> Sequence[tuple[Shape, Sequence[Row]]]:
     """Rows by the columns that they have: one group, unless the source's row image is not FULL.
 
     Raises RowRefused where a row lacks a key column, or has one that the schema does not know.
     """
     every = plan.source_columns
+    if isinstance(rows, ReceivedRows) and rows.names == every:
+        return [(shape_of(_all(len(every))), rows)] if rows else []
     groups: dict[tuple[int, ...], list[Row]] = {}
     for row in rows:
         if len(row) == len(every):

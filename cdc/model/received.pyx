@@ -1,0 +1,652 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Messages as a queue handed them out, read without an object for each of their fields.
+
+A ReceivedBlock is a Sequence[Received]. Those of its messages that are change events in our own writing (cdc.processes.packing)
+are looked at where they lie: whole runs of them pass the gate at once (`run`). All others are for cdc.model.change.parse.
+"""
+
+from collections.abc import Sequence
+
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memchr, memcmp, memset
+
+cimport cython
+
+import orjson
+
+from cdc.model.change import Change, Received
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.json_scan cimport is_digit, is_utf8, number_end, plain_value_end, string_end, value_end
+from cdc.model.position import Sequence as Place
+
+
+cdef inline str _str(Text text):
+    return PyUnicode_DecodeUTF8(<const char*>text.data, text.size, NULL)
+
+
+cdef inline bytes _bytes(Text text):
+    return PyBytes_FromStringAndSize(<const char*>text.data, text.size)
+
+
+cdef inline Text _text_of(bytes of):
+    cdef Text text
+    text.data = <const uint8_t*>PyBytes_AS_STRING(of)
+    text.size = PyBytes_GET_SIZE(of)
+    return text
+
+
+cdef inline bint _same(Text one, Text other) noexcept nogil:
+    return one.size == other.size and memcmp(one.data, other.data, one.size) == 0
+
+
+# --- one message -------------------------------------------------------------------------------------------------------
+
+
+cdef inline const uint8_t* _literal(const uint8_t* at, const uint8_t* end, const char* text, Py_ssize_t size) noexcept nogil:
+    if at == NULL or end - at < size or memcmp(at, text, size) != 0:
+        return NULL
+    return at + size
+
+
+cdef inline const uint8_t* _number(const uint8_t* at, const uint8_t* end, int64_t* value) noexcept nogil:
+    """A number that is not negative, of 18 digits at most."""
+    cdef const uint8_t* begin = at
+    cdef int64_t total = 0
+    if at == NULL:
+        return NULL
+    while at < end and is_digit(at[0]) and at - begin < 19:
+        total = total * 10 + (at[0] - 48)
+        at += 1
+    if at == begin or at - begin > 18 or (begin[0] == 0x30 and at - begin > 1):
+        return NULL
+    value[0] = total
+    return at
+
+
+cdef inline const uint8_t* _string(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    """From its opening quote to behind the closing one; `text` is what lies between. None with an escape."""
+    cdef bint escaped = False
+    if at == NULL or at >= end or at[0] != 0x22:
+        return NULL
+    text.data = at + 1
+    at = string_end(at + 1, end, &escaped)
+    if at == NULL or escaped:
+        return NULL
+    text.size = at - 1 - text.data
+    return at
+
+
+cdef inline const uint8_t* _string_or_null(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    if at != NULL and at < end and at[0] == 0x6e:
+        text.size = 0
+        return _literal(at, end, b"null", 4)
+    return _string(at, end, text)
+
+
+cdef inline const uint8_t* _object_or_null(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    if at == NULL or at >= end or (at[0] != 0x7b and at[0] != 0x6e):
+        return NULL
+    return value_end(at, end)
+
+
+cdef inline const uint8_t* _scalar(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    return NULL if at == NULL else plain_value_end(at, end)
+
+
+cdef bint _is_key(Text key) noexcept nogil:
+    """An object of scalars, names without escapes. Its values' own writing is looked at by who compares them."""
+    cdef const uint8_t* at = key.data
+    cdef const uint8_t* end = at + key.size
+    cdef Text name
+    if key.size < 2 or at[0] != 0x7b:
+        return False
+    at += 1
+    while True:
+        at = _string(at, end, &name)
+        at = _literal(at, end, b":", 1)
+        at = _scalar(at, end)
+        if at == NULL or at >= end:
+            return False
+        if at[0] == 0x7d:
+            return at + 1 == end
+        if at[0] != 0x2c:
+            return False
+        at += 1
+
+
+cdef bint _read(Item* item, TableTexts* table) noexcept nogil:
+    """Reads a change event in the order of fields that render_change gives them. False for any other message."""
+    cdef const uint8_t* at = item.value.data
+    cdef const uint8_t* end = at + item.value.size
+    cdef Text ignored
+    cdef int64_t skipped
+    if item.key.size == 0 or not _is_key(item.key):
+        return False
+    at = _literal(at, end, b'{"before":', 10)
+    at = _object_or_null(at, end)
+    at = _literal(at, end, b',"after":', 9)
+    item.after.data = at
+    at = _object_or_null(at, end)
+    if at == NULL:
+        return False
+    item.after.size = at - item.after.data
+    at = _literal(at, end, b',"source":{"version":', 21)
+    at = _string(at, end, &ignored)
+    at = _literal(at, end, b',"connector":', 13)
+    at = _string(at, end, &ignored)
+    at = _literal(at, end, b',"name":', 8)
+    at = _string(at, end, &ignored)
+    at = _literal(at, end, b',"ts_ms":', 9)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"ts_us":', 9)
+    at = _number(at, end, &item.commit_us)
+    at = _literal(at, end, b',"snapshot":"false","db":', 25)
+    at = _string(at, end, &table.db)
+    at = _literal(at, end, b',"table":', 9)
+    at = _string(at, end, &table.table)
+    at = _literal(at, end, b',"server_id":', 13)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"gtid":', 8)
+    at = _string_or_null(at, end, &item.gtid)
+    at = _literal(at, end, b',"file":', 8)
+    at = _string(at, end, &item.file)
+    at = _literal(at, end, b',"pos":', 7)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"row":', 7)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"thread":', 10)
+    at = _scalar(at, end)
+    at = _literal(at, end, b',"query":', 9)
+    at = _scalar(at, end)
+    at = _literal(at, end, b',"source_id":', 13)
+    at = _string(at, end, &item.source_id)
+    at = _literal(at, end, b',"tx_pos":', 10)
+    at = _number(at, end, &item.tx_pos)
+    at = _literal(at, end, b',"seq":[', 8)
+    at = _number(at, end, &item.seq[0])
+    at = _literal(at, end, b',', 1)
+    at = _number(at, end, &item.seq[1])
+    at = _literal(at, end, b',', 1)
+    at = _number(at, end, &item.seq[2])
+    at = _literal(at, end, b',', 1)
+    at = _number(at, end, &item.seq[3])
+    at = _literal(at, end, b'],"schema":', 11)
+    at = _string(at, end, &table.schema)
+    at = _literal(at, end, b',"token":', 9)
+    at = _number(at, end, &item.token)
+    at = _literal(at, end, b',"lane":', 8)
+    at = _string(at, end, &ignored)
+    at = _literal(at, end, b',"n":', 5)
+    at = _number(at, end, &item.n)
+    if at == NULL:
+        return False
+    item.replay = end - at > 2 and at[0] == 0x2c
+    if item.replay:
+        at = _literal(at, end, b',"replay":true', 14)
+    at = _literal(at, end, b'},"op":"', 8)
+    if at == NULL or at >= end or at[0] not in b"cudr":
+        return False
+    item.op = at[0]
+    at = _literal(at + 1, end, b'","ts_ms":', 10)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"transaction":{"id":', 21)
+    at = _string(at, end, &ignored)
+    at = _literal(at, end, b',"total_order":', 15)
+    at = _number(at, end, &skipped)
+    at = _literal(at, end, b',"data_collection_order":', 25)
+    at = _number(at, end, &skipped)
+    if at == NULL:
+        return False
+    item.ends = end - at > 2 and at[0] == 0x2c
+    if item.ends:
+        at = _literal(at, end, b',"end":true', 11)
+    at = _literal(at, end, b'}}', 2)
+    if at != end or (item.op == 0x64) != (item.after.data[0] == 0x6e):
+        return False
+    return is_utf8(item.value.data, item.value.size) and is_utf8(item.key.data, item.key.size)
+
+
+cdef inline const uint8_t* _counted(const uint8_t* at, const uint8_t* end, uint8_t kind, int64_t* value) noexcept nogil:
+    """The head of one of RESP's arrays or bulk strings; nulls, of size -1, are none."""
+    if at == NULL or at >= end or at[0] != kind:
+        return NULL
+    return _literal(_number(at + 1, end, value), end, b"\r\n", 2)
+
+
+cdef inline const uint8_t* _bulk(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    cdef int64_t size
+    at = _counted(at, end, 0x24, &size)
+    if at == NULL or end - at < size + 2:
+        return NULL
+    text.data = at
+    text.size = size
+    return at + size + 2
+
+
+cdef class ReplyReader:
+    """Tells where a reply of Redis ends, while it is coming in. `fed`: how many bytes of `buffer` are filled, from the caller."""
+
+    cdef readonly bytearray buffer
+    cdef Py_ssize_t _at
+    cdef int64_t _left
+
+    def __init__(self, Py_ssize_t size):
+        self.buffer = bytearray(size)
+        self._left = 1
+
+    def missing(self, Py_ssize_t fed):
+        """0 where the reply is whole, else how many bytes are missing at least."""
+        cdef const uint8_t* data = <const uint8_t*>PyByteArray_AS_STRING(self.buffer)
+        cdef const uint8_t* line
+        cdef int64_t value
+        cdef uint8_t kind
+        while self._left:
+            line = <const uint8_t*>memchr(data + self._at, 0x0a, fed - self._at) if self._at < fed else NULL
+            if line == NULL:
+                return 1
+            kind = data[self._at]
+            if kind == 0x2a or kind == 0x24:
+                if _counted(data + self._at, data + fed, kind, &value) == NULL:
+                    value = 0 if kind == 0x2a else -2  # a null
+                if kind == 0x24:
+                    if line + 1 + value + 2 > data + fed:
+                        return line + 1 + value + 2 - (data + fed)
+                    line += value + 2
+                else:
+                    self._left += value
+            self._at = line + 1 - data
+            self._left -= 1
+        return 0
+
+    def grow(self, Py_ssize_t size):
+        if size > len(self.buffer):
+            self.buffer.extend(bytes(size - len(self.buffer)))
+
+    def end(self, Py_ssize_t fed):
+        """The reply, once it is whole."""
+        del self.buffer[fed:]
+        return self.buffer
+
+
+# --- many messages -----------------------------------------------------------------------------------------------------
+
+
+cdef class ReceivedBlock:
+    """Messages of one lane, in order. `tables` are those of its CHANGEs: (db, table, schema), in the order of their first ones."""
+
+    def __cinit__(self):
+        self._tables = []
+
+    def __dealloc__(self):
+        free(self.items)
+        free(self._texts)
+
+    @staticmethod
+    def of(received):
+        """The same messages, from a sequence of Received."""
+        cdef ReceivedBlock block = ReceivedBlock.__new__(ReceivedBlock)
+        cdef Item* item
+        cdef bytes key, value
+        cdef list keeps = []
+        block._keeps = keeps
+        for offset, key_or_none, value in received:
+            key = key_or_none or b""
+            item = block._add()
+            place = (<str>offset).encode()
+            keeps.append((place, key, value))
+            item.offset = _text_of(place)
+            item.key = _text_of(key)
+            item.value = _text_of(value)
+        block._read_all()
+        return block
+
+    @staticmethod
+    def of_reply(reply not None):
+        """Of Redis' whole answer to XRANGE (RESP2: https://redis.io/docs/latest/develop/reference/protocol-spec/), a bytearray
+        that nobody changes any more. None where it is no array of entries. An entry that is not one of ours has the value ""."""
+        cdef ReceivedBlock block = ReceivedBlock.__new__(ReceivedBlock)
+        cdef const uint8_t* at
+        cdef const uint8_t* end
+        cdef int64_t entries, parts, fields
+        cdef Text text, name
+        cdef Item* item
+        block._keeps = reply
+        at = <const uint8_t*>PyByteArray_AS_STRING(reply)
+        end = at + len(reply)
+        at = _counted(at, end, 0x2a, &entries)
+        while at != NULL and entries > 0:
+            entries -= 1
+            at = _counted(at, end, 0x2a, &parts)
+            if parts != 2:
+                return None
+            item = block._add()
+            at = _bulk(at, end, &item.offset)
+            at = _counted(at, end, 0x2a, &fields)
+            item.key.data = item.value.data = item.offset.data
+            while at != NULL and fields > 1:
+                fields -= 2
+                at = _bulk(at, end, &name)
+                at = _bulk(at, end, &text)
+                if at != NULL and name.size == 1 and name.data[0] == 0x6b:
+                    item.key = text
+                elif at != NULL and name.size == 1 and name.data[0] == 0x76:
+                    item.value = text
+        if at != end or entries:
+            return None
+        block._read_all()
+        return block
+
+    def part(self, Py_ssize_t start, Py_ssize_t end):
+        """Some of the messages, as a block of their own."""
+        cdef ReceivedBlock block = ReceivedBlock.__new__(ReceivedBlock)
+        cdef Py_ssize_t index
+        if not 0 <= start <= end <= self.count:
+            raise IndexError((start, end))
+        block._keeps = self
+        for index in range(start, end):
+            block._add()[0] = self.items[index]
+        block._tables = self._tables
+        block._text_count = self._text_count
+        return block
+
+    def within(self, Py_ssize_t max_messages, Py_ssize_t max_bytes):
+        """How many of the first messages have so many bytes of values at most; one larger counts alone."""
+        cdef Py_ssize_t index = 0
+        while index < self.count and index < max_messages:
+            max_bytes -= self.items[index].value.size
+            if max_bytes < 0 and index:
+                break
+            index += 1
+        return index
+
+    @property
+    def value_bytes(self):
+        cdef Py_ssize_t index, total = 0
+        for index in range(self.count):
+            total += self.items[index].value.size
+        return total
+
+    def consecutive(self, int64_t token, int64_t number):
+        """How many of the first messages have offsets `<token>-<number>` that follow, one after the other, on this one: the next
+        number, or the first of a higher token."""
+        cdef Py_ssize_t index
+        cdef int64_t next_token, next_number
+        cdef const uint8_t* at
+        cdef const uint8_t* end
+        for index in range(self.count):
+            at = self.items[index].offset.data
+            end = at + self.items[index].offset.size
+            at = _number(at, end, &next_token)
+            at = _literal(at, end, b"-", 1)
+            at = _number(at, end, &next_number)
+            if at != end:
+                return index
+            if not (next_token == token and next_number == number + 1) and not (next_token > token and next_number == 1):
+                return index
+            token, number = next_token, next_number
+        return self.count
+
+    cdef Item* _add(self) except NULL:
+        cdef Py_ssize_t room
+        cdef void* moved
+        if self.count == self.room:
+            room = max(2 * self.room, 64)
+            moved = realloc(self.items, room * sizeof(Item))
+            if moved == NULL:
+                raise MemoryError(f"{room} messages")
+            self.items = <Item*>moved
+            self.room = room
+        self.count += 1
+        memset(&self.items[self.count - 1], 0, sizeof(Item))
+        return &self.items[self.count - 1]
+
+    cdef int _read_all(self) except -1:
+        cdef Py_ssize_t index
+        cdef Item* item
+        cdef TableTexts table
+        with nogil:
+            for index in range(self.count):
+                item = &self.items[index]
+                if _read(item, &table):
+                    item.table = self._table(table.db, table.table, table.schema)
+                    item.kind = CHANGE
+        return 0
+
+    cdef int _table(self, Text db, Text table, Text schema) except -1 nogil:
+        """The number of a table's version."""
+        cdef Py_ssize_t index
+        cdef TableTexts* known
+        cdef void* moved
+        # The latest first: rows of one table come one after the other.
+        for index in range(self._text_count - 1, -1, -1):
+            known = &self._texts[index]
+            if _same(known.schema, schema) and _same(known.table, table) and _same(known.db, db):
+                return <int>index
+        with gil:
+            if self._text_count == self._text_room:
+                self._text_room = max(2 * self._text_room, 16)
+                moved = realloc(self._texts, self._text_room * sizeof(TableTexts))
+                if moved == NULL:
+                    raise MemoryError("tables")
+                self._texts = <TableTexts*>moved
+            known = &self._texts[self._text_count]
+            known.db, known.table, known.schema = db, table, schema
+            self._tables.append((_str(db), _str(table), _str(schema)))
+            self._text_count += 1
+            return <int>(self._text_count - 1)
+
+    @property
+    def tables(self):
+        return list(self._tables)
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        for index in range(self.count):
+            yield self[index]
+
+    def __eq__(self, other):
+        if not isinstance(other, (ReceivedBlock, list, tuple)):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(self.count))]
+        cdef Py_ssize_t place = index + self.count if index < 0 else index
+        if not 0 <= place < self.count:
+            raise IndexError(index)
+        cdef Item* item = &self.items[place]
+        return Received(_str(item.offset), _bytes(item.key) if item.key.size else None, _bytes(item.value))
+
+    def offset(self, Py_ssize_t index):
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return _str(self.items[index].offset)
+
+    def run(self, Py_ssize_t start, int64_t token, watermark, int64_t n, captured):
+        """Where a run of change events that count ends: each with this reader's `token`, in the watermark's generation, above the
+        one before (`watermark`: before the first) and counted without a gap after `n`, of tables that `captured` has (one value
+        for each of `tables`). `start`, where the message there is not of that kind."""
+        cdef int64_t[4] last
+        cdef Py_ssize_t index = start
+        cdef Item* item
+        cdef list allowed = list(captured)
+        cdef int place
+        last[0], last[1], last[2], last[3] = watermark
+        if len(allowed) != self._text_count or start < 0:
+            raise ValueError("one value for each table")
+        while index < self.count:
+            item = &self.items[index]
+            if item.kind != CHANGE or item.token != token or item.n != n + 1 or item.seq[0] != last[0]:
+                break
+            place = 1
+            while place < 3 and item.seq[place] == last[place]:
+                place += 1
+            if item.seq[place] <= last[place] or not allowed[item.table]:
+                break
+            last[1], last[2], last[3] = item.seq[1], item.seq[2], item.seq[3]
+            n += 1
+            index += 1
+        return index
+
+    def last_end(self, Py_ssize_t start, Py_ssize_t end):
+        """Behind the last message of these that ends a transaction; `start` where none does."""
+        while end > start and not self.items[end - 1].ends:
+            end -= 1
+        return end
+
+    def changes(self, Py_ssize_t start, Py_ssize_t end, wanted):
+        """The change events of a run, but for those of tables that `wanted` has not (one value for each of `tables`)."""
+        if not 0 <= start <= end <= self.count:
+            raise IndexError((start, end))
+        cdef list allowed = list(wanted)
+        cdef list made = []
+        cdef Py_ssize_t index
+        cdef bint every = all(allowed)
+        for index in range(start, end):
+            if every or allowed[self.items[index].table]:
+                made.append(self._change(index))
+        return made
+
+    def change(self, Py_ssize_t index):
+        """The change event there; None where it is not one in our own writing."""
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return self._change(index) if self.items[index].kind == CHANGE else None
+
+    def _change(self, Py_ssize_t index):
+        cdef ReceivedChange change = ReceivedChange.__new__(ReceivedChange)
+        change.block = self
+        change.item = &self.items[index]
+        return change
+
+    def commit_us(self, Py_ssize_t start, Py_ssize_t end):
+        """Of the last of these that has one; 0 where none has."""
+        while end > start and not self.items[end - 1].commit_us:
+            end -= 1
+        return self.items[end - 1].commit_us if end > start else 0
+
+
+@cython.no_gc
+@cython.freelist(256)
+cdef class ReceivedChange:
+    """A change event of a block: the attributes of a Change, made when they are asked for."""
+
+    @property
+    def op(self):
+        return chr(self.item.op)
+
+    @property
+    def db(self):
+        return self.block._tables[self.item.table][0]
+
+    @property
+    def table(self):
+        return self.block._tables[self.item.table][1]
+
+    @property
+    def schema(self):
+        return self.block._tables[self.item.table][2]
+
+    cdef bytes key_text(self):
+        return _bytes(self.item.key)
+
+    @property
+    def key(self):
+        return tuple(orjson.loads(_bytes(self.item.key)).values())
+
+    @property
+    def after(self):
+        return orjson.loads(_bytes(self.item.after))
+
+    @property
+    def seq(self):
+        return Place(self.item.seq[0], self.item.seq[1], self.item.seq[2], self.item.seq[3])
+
+    @property
+    def n(self):
+        return self.item.n
+
+    @property
+    def token(self):
+        return self.item.token
+
+    @property
+    def ends_transaction(self):
+        return bool(self.item.ends)
+
+    @property
+    def replay(self):
+        return bool(self.item.replay)
+
+    @property
+    def point(self):
+        return SourcePoint(_str(self.item.source_id), _str(self.item.file), self.item.tx_pos, _str(self.item.gtid))
+
+    @property
+    def commit_us(self):
+        return self.item.commit_us
+
+    @property
+    def raw(self):
+        return _bytes(self.item.value)
+
+    def plain(self):
+        """The same as cdc.model.change.parse gives it."""
+        return Change(
+            self.op, self.db, self.table, self.schema, self.key, self.after, self.seq, self.n, self.token,
+            self.ends_transaction, self.replay, self.point, self.commit_us, self.raw,
+        )
+
+    def __repr__(self):
+        return f"ReceivedChange({self.op!r} of {self.db}.{self.table} at {self.seq})"
+
+
+def tally(list changes):
+    """How many changes there are of each operation, and of each commit time; None where one is not of a block."""
+    cdef ReceivedChange change
+    cdef Py_ssize_t[128] ops
+    cdef dict commits = {}
+    cdef int64_t commit_us = -1
+    cdef Py_ssize_t run = 0
+    memset(ops, 0, sizeof(ops))
+    for one in changes:
+        if type(one) is not ReceivedChange:
+            return None
+        change = <ReceivedChange>one
+        ops[change.item.op] += 1
+        if change.item.commit_us != commit_us:
+            if run:
+                commits[commit_us] = commits.get(commit_us, 0) + run
+            commit_us, run = change.item.commit_us, 0
+        run += 1
+    if run:
+        commits[commit_us] = commits.get(commit_us, 0) + run
+    return {chr(op): ops[op] for op in b"cudr" if ops[op]}, commits
+
+
+def one_version(list changes):
+    """Whether all changes are of blocks, and none of their tables is there in more than one version."""
+    cdef ReceivedBlock block = None
+    cdef set seen = set()
+    cdef ReceivedChange change
+    cdef int table = -1
+    for one in changes:
+        if type(one) is not ReceivedChange:
+            return False
+        change = <ReceivedChange>one
+        if change.block is not block or change.item.table != table:
+            block, table = change.block, change.item.table
+            seen.add(block._tables[table])
+    return len({(db, name) for db, name, _ in seen}) == len(seen)
+
+
+Sequence.register(ReceivedBlock)

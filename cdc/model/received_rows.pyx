@@ -1,0 +1,667 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The net change of each key of received change events, and their rows as text for a target, without an object for each value.
+
+Only whole rows (every column, in the schema's order) in our own writing are taken. For everything else `compact_received` says
+None, and cdc.processes.compactor does the same with plain objects.
+"""
+
+from collections.abc import Sequence
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memchr, memcmp, memcpy
+
+import orjson
+
+from cdc.model.batch import TableBatch
+from cdc.model.json_scan cimport number_end, string_end, value_end
+from cdc.model.received cimport CHANGE, Item, ReceivedBlock, ReceivedChange, Text
+
+
+cdef extern from "Python.h":
+    double PyOS_string_to_double(const char* text, char** end, object overflow) except? -1.0
+    char* PyOS_double_to_string(double value, char format_code, int precision, int flags, int* kind) except NULL
+    int Py_DTSF_ADD_DOT_0
+
+
+cdef struct Cell:
+    # A column's value in a row's `after`.
+    int32_t start
+    int32_t size
+
+
+cdef enum Net:
+    INSERT
+    UPDATE
+    DELETE
+
+
+cdef struct Slot:
+    const Item* item
+    Py_ssize_t cells
+    Net net
+
+
+cdef class Cells:
+    """The places of the values of many rows, one after the other."""
+
+    cdef Cell* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef Cell* add(self, Py_ssize_t count) except NULL:
+        cdef Py_ssize_t room
+        cdef void* moved
+        if self.size + count > self.room:
+            room = max(self.room + self.room // 2, self.size + count, 1024)
+            moved = realloc(self.data, room * sizeof(Cell))
+            if moved == NULL:
+                raise MemoryError(f"{room} values")
+            self.data = <Cell*>moved
+            self.room = room
+        self.size += count
+        return self.data + self.size - count
+
+
+# --- compaction --------------------------------------------------------------------------------------------------------
+
+
+cdef class _Names:
+    """Member names as they stand in JSON, with the colon behind each."""
+
+    cdef list texts
+    cdef Py_ssize_t count
+
+    def __init__(self, names):
+        self.texts = [orjson.dumps(name) + b":" for name in names]
+        self.count = len(self.texts)
+
+    cdef bint cells(self, Text object_, Cell* cells):
+        """Finds the values of an object that has just these members in this order."""
+        cdef const uint8_t* at = object_.data
+        cdef const uint8_t* end = at + object_.size
+        cdef Py_ssize_t index, size
+        cdef bytes name
+        if object_.size > 0x7fffffff:
+            return False
+        for index in range(self.count):
+            if at >= end or at[0] != (0x2c if index else 0x7b):
+                return False
+            at += 1
+            name = <bytes>self.texts[index]
+            size = PyBytes_GET_SIZE(name)
+            if end - at <= size or memcmp(at, PyBytes_AS_STRING(name), size) != 0:
+                return False
+            at += size
+            cells[index].start = <int32_t>(at - object_.data)
+            at = value_end(at, end)
+            if at == NULL:
+                return False
+            cells[index].size = <int32_t>(at - object_.data - cells[index].start)
+        return self.count > 0 and end - at == 1 and at[0] == 0x7d
+
+
+cdef bint _one_writing(Text key, const Cell* cells, Py_ssize_t count) noexcept nogil:
+    """Whether equal keys have equal texts: none of the values is a fraction, and none has an escape."""
+    cdef Py_ssize_t index
+    cdef const uint8_t* at
+    cdef bint whole
+    if memchr(key.data, 0x5c, key.size) != NULL:
+        return False
+    for index in range(count):
+        at = key.data + cells[index].start
+        if at[0] == 0x22 or at[0] == 0x6e:
+            continue
+        if at[0] == 0x7b or at[0] == 0x5b or at[0] == 0x74 or at[0] == 0x66:
+            return False
+        if number_end(at, at + cells[index].size, &whole) == NULL or not whole:
+            return False
+    return True
+
+
+cdef class _TableNets:
+    """What becomes of each key of one table version."""
+
+    cdef object schema
+    cdef _Names columns, key
+    cdef dict slots
+    cdef Slot* data
+    cdef Py_ssize_t room
+    cdef Cells cells
+    cdef list blocks
+
+    def __cinit__(self, schema):
+        self.schema = schema
+        self.columns = _Names([column.name for column in schema.columns])
+        self.key = _Names(schema.key)
+        self.slots = {}
+        self.cells = Cells()
+        self.blocks = []
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef bint add(self, ReceivedChange change, bint upsert) except *:
+        """False where plain objects must be asked."""
+        cdef const Item* item = change.item
+        cdef Cell* cells
+        cdef Cell[16] of_key
+        cdef Py_ssize_t place
+        cdef Slot* slot
+        cdef void* moved
+        if self.key.count > 16 or not self.key.cells(item.key, of_key):
+            return False
+        if not _one_writing(item.key, of_key, self.key.count):
+            return False
+        if item.op != 0x64:
+            cells = self.cells.add(self.columns.count)
+            if not self.columns.cells(item.after, cells):
+                return False
+        if not self.blocks or self.blocks[len(self.blocks) - 1] is not change.block:
+            self.blocks.append(change.block)
+        key = change.key_text()
+        known = self.slots.get(key)
+        if known is None:
+            place = len(self.slots)
+            self.slots[key] = place
+            if place == self.room:
+                self.room = max(2 * self.room, 256)
+                moved = realloc(self.data, self.room * sizeof(Slot))
+                if moved == NULL:
+                    raise MemoryError(f"{self.room} keys")
+                self.data = <Slot*>moved
+            slot = &self.data[place]
+            slot.net = UPDATE if item.op == 0x75 else INSERT
+        else:
+            slot = &self.data[<Py_ssize_t>known]
+            if item.op != 0x75:
+                slot.net = INSERT
+            elif slot.net == DELETE:
+                slot.net = UPDATE
+        if item.op == 0x64:
+            slot.net = DELETE
+        elif upsert or item.replay:
+            slot.net = INSERT
+        slot.item = item
+        slot.cells = self.cells.size - self.columns.count
+        return True
+
+    cdef object batch(self):
+        cdef ReceivedRows updates = self._rows()
+        cdef ReceivedRows inserts = self._rows()
+        cdef list deletes = []
+        cdef Py_ssize_t index
+        cdef Slot* slot
+        for index in range(len(self.slots)):
+            slot = &self.data[index]
+            if slot.net == DELETE:
+                deletes.append(tuple(orjson.loads(PyBytes_FromStringAndSize(<char*>slot.item.key.data, slot.item.key.size)).values()))
+            elif slot.net == UPDATE:
+                updates.add(slot)
+            else:
+                inserts.add(slot)
+        return TableBatch(self.schema, deletes, updates if updates.count else [], inserts if inserts.count else [])
+
+    cdef ReceivedRows _rows(self):
+        cdef ReceivedRows rows = ReceivedRows.__new__(ReceivedRows)
+        rows.cells = self.cells
+        rows.blocks = self.blocks
+        rows.columns = self.columns.count
+        rows.names = tuple(column.name for column in self.schema.columns)
+        return rows
+
+
+def compact_received(list changes, schema_of, bint upsert):
+    """As cdc.processes.compactor.compact; None where it must be asked instead."""
+    cdef dict tables = {}
+    cdef _TableNets nets = None
+    cdef ReceivedBlock block = None
+    cdef ReceivedChange change
+    cdef int table = -1
+    for one in changes:
+        if type(one) is not ReceivedChange:
+            return None
+        change = <ReceivedChange>one
+        if change.block is not block or change.item.table != table:
+            block, table = change.block, change.item.table
+            schema = block._tables[table][2]
+            nets = tables.get(schema)
+            if nets is None:
+                nets = tables[schema] = _TableNets(schema_of(schema))
+        if not nets.add(change, upsert):
+            return None
+    return [(<_TableNets>one).batch() for one in tables.values()]
+
+
+# --- text --------------------------------------------------------------------------------------------------------------
+
+
+cdef class _Out:
+    cdef uint8_t* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef uint8_t* reserve(self, Py_ssize_t more) except NULL:
+        """Room for so much; where it begins."""
+        cdef Py_ssize_t room
+        cdef void* moved
+        if self.size + more > self.room:
+            room = max(self.room + self.room // 2, self.size + more, 65536)
+            moved = realloc(self.data, room)
+            if moved == NULL:
+                raise MemoryError(f"{room} bytes of text")
+            self.data = <uint8_t*>moved
+            self.room = room
+        return self.data + self.size
+
+    cdef int put(self, bytes text) except -1:
+        memcpy(self.reserve(len(text)), PyBytes_AS_STRING(text), len(text))
+        self.size += len(text)
+        return 0
+
+    cdef bytes text(self):
+        return PyBytes_FromStringAndSize(<char*>self.data, self.size)
+
+
+cdef inline uint8_t* _utf8(uint8_t* to, uint32_t code) noexcept nogil:
+    """A code point of four hex digits that is no surrogate."""
+    if code < 0x80:
+        to[0] = <uint8_t>code
+        return to + 1
+    if code < 0x800:
+        to[0] = <uint8_t>(0xc0 | code >> 6)
+        to[1] = <uint8_t>(0x80 | code & 0x3f)
+        return to + 2
+    to[0] = <uint8_t>(0xe0 | code >> 12)
+    to[1] = <uint8_t>(0x80 | code >> 6 & 0x3f)
+    to[2] = <uint8_t>(0x80 | code & 0x3f)
+    return to + 3
+
+
+cdef inline uint32_t _hex(uint8_t digit) noexcept nogil:
+    return digit - 48 if digit < 58 else (digit | 0x20) - 87
+
+
+cdef uint8_t* _unescaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """What stands between the quotes of a JSON string, in UTF-8; never longer than it was."""
+    cdef const uint8_t* slash
+    cdef uint8_t byte
+    while at < end:
+        slash = <const uint8_t*>memchr(at, 0x5c, end - at)
+        if slash == NULL:
+            slash = end
+        memcpy(to, at, slash - at)
+        to += slash - at
+        at = slash
+        if at == end:
+            break
+        byte = at[1]
+        if byte == 0x75:
+            to = _utf8(to, _hex(at[2]) << 12 | _hex(at[3]) << 8 | _hex(at[4]) << 4 | _hex(at[5]))
+            at += 6
+            continue
+        if byte == 0x6e:
+            byte = 0x0a
+        elif byte == 0x74:
+            byte = 0x09
+        elif byte == 0x72:
+            byte = 0x0d
+        elif byte == 0x62:
+            byte = 0x08
+        elif byte == 0x66:
+            byte = 0x0c
+        to[0] = byte
+        to += 1
+        at += 2
+    return to
+
+
+cdef uint8_t* _copy_escaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
+    r"""COPY's text format escapes the backslash, tab, line feed and carriage return."""
+    cdef uint8_t byte
+    while at < end:
+        byte = at[0]
+        at += 1
+        if byte == 0x5c or byte == 0x09 or byte == 0x0a or byte == 0x0d:
+            to[0] = 0x5c
+            to += 1
+            byte = 0x5c if byte == 0x5c else 0x74 if byte == 0x09 else 0x6e if byte == 0x0a else 0x72
+        to[0] = byte
+        to += 1
+    return to
+
+
+cdef inline uint8_t _mysql_escape(uint8_t byte) noexcept nogil:
+    """What follows the backslash (MySQL manual, 11.1.1 "String Literals"); 0: none is needed."""
+    if byte == 0x27 or byte == 0x22 or byte == 0x5c:
+        return byte
+    if byte >= 0x20:
+        return 0
+    if byte == 0:
+        return 0x30
+    if byte == 0x0a:
+        return 0x6e
+    if byte == 0x0d:
+        return 0x72
+    return 0x5a if byte == 0x1a else 0
+
+
+cdef uint8_t* _mysql_escaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
+    cdef uint8_t byte, escape
+    while at < end:
+        byte = at[0]
+        at += 1
+        escape = _mysql_escape(byte)
+        if escape:
+            to[0] = 0x5c
+            to += 1
+            byte = escape
+        to[0] = byte
+        to += 1
+    return to
+
+
+cdef inline int _sextet(uint8_t digit) noexcept nogil:
+    """RFC 4648, table 1; -1 for what is no digit."""
+    if 0x41 <= digit <= 0x5a:
+        return digit - 0x41
+    if 0x61 <= digit <= 0x7a:
+        return digit - 71
+    if 0x30 <= digit <= 0x39:
+        return digit + 4
+    return 62 if digit == 0x2b else 63 if digit == 0x2f else -1
+
+
+cdef uint8_t* _hex_of_base64(uint8_t* to, const uint8_t* at, Py_ssize_t size) noexcept nogil:
+    """The bytes of a base64 text as hex digits; NULL where it is not just digits and padding."""
+    cdef const char* digits = b"0123456789abcdef"
+    cdef const uint8_t* end = at + size
+    cdef int one, two, three, four, count, place
+    cdef uint32_t bits
+    cdef uint8_t byte
+    if size % 4:
+        return NULL
+    while at < end:
+        count = 3
+        if at + 4 == end and at[3] == 0x3d:
+            count = 1 if at[2] == 0x3d else 2
+        one, two = _sextet(at[0]), _sextet(at[1])
+        three = 0 if count < 2 else _sextet(at[2])
+        four = 0 if count < 3 else _sextet(at[3])
+        if one < 0 or two < 0 or three < 0 or four < 0:
+            return NULL
+        bits = <uint32_t>(one << 18 | two << 12 | three << 6 | four)
+        for place in range(count):
+            byte = <uint8_t>(bits >> (16 - 8 * place) & 255)
+            to[0] = digits[byte >> 4]
+            to[1] = digits[byte & 15]
+            to += 2
+        at += 4
+    return to
+
+
+cdef bint _is_exact(const uint8_t* at, Py_ssize_t size) noexcept nogil:
+    """A number without an exponent (MySQL manual, 11.1.2 "Numeric Literals")."""
+    cdef const uint8_t* end = at + size
+    cdef const uint8_t* begin
+    if at < end and at[0] == 0x2d:
+        at += 1
+    begin = at
+    while at < end and 48 <= at[0] < 58:
+        at += 1
+    if at == begin:
+        return False
+    if at < end and at[0] == 0x2e:
+        at += 1
+        begin = at
+        while at < end and 48 <= at[0] < 58:
+            at += 1
+        if at == begin:
+            return False
+    return at == end
+
+
+cdef bytes _float(const uint8_t* at, Py_ssize_t size):
+    """As Python writes the number."""
+    cdef bytes text = PyBytes_FromStringAndSize(<char*>at, size)
+    cdef double value = PyOS_string_to_double(PyBytes_AS_STRING(text), NULL, None)
+    cdef char* made = PyOS_double_to_string(value, b'r', 0, Py_DTSF_ADD_DOT_0, NULL)
+    try:
+        return <bytes>made
+    finally:
+        PyMem_Free(made)
+
+
+cdef inline bint _is_fraction(const uint8_t* at, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(size):
+        if at[index] == 0x2e or at[index] | 0x20 == 0x65:
+            return True
+    return False
+
+
+def _copy_text(value):
+    return value if isinstance(value, str) else str(value)
+
+
+cdef class ReceivedRows:
+    """A Sequence[Row] of whole rows of one table version, their columns in the schema's order."""
+
+    cdef Cells cells
+    cdef list blocks
+    cdef readonly tuple names
+    cdef Py_ssize_t columns
+    cdef Py_ssize_t count
+    cdef Slot* data
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef int add(self, const Slot* slot) except -1:
+        cdef void* moved
+        if self.count == self.room:
+            self.room = max(2 * self.room, 256)
+            moved = realloc(self.data, self.room * sizeof(Slot))
+            if moved == NULL:
+                raise MemoryError(f"{self.room} rows")
+            self.data = <Slot*>moved
+        self.data[self.count] = slot[0]
+        self.count += 1
+        return 0
+
+    cdef bytes _json(self, Py_ssize_t index):
+        cdef const Text* after = &self.data[index].item.after
+        return PyBytes_FromStringAndSize(<char*>after.data, after.size)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [orjson.loads(self._json(place)) for place in range(*index.indices(self.count))]
+        cdef Py_ssize_t place = index + self.count if index < 0 else index
+        if not 0 <= place < self.count:
+            raise IndexError(index)
+        return orjson.loads(self._json(place))
+
+    def __iter__(self):
+        cdef Py_ssize_t index
+        for index in range(self.count):
+            yield orjson.loads(self._json(index))
+
+    def __eq__(self, other):
+        if not isinstance(other, (ReceivedRows, list, tuple)):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"ReceivedRows({self.count} rows of {len(self.names)} columns)"
+
+    def json_array(self):
+        """All rows as one JSON array."""
+        return b"[" + b",".join([self._json(index) for index in range(self.count)]) + b"]"
+
+    def copy_text(self, written, dict converters, binary):
+        r"""COPY's text format of the columns at `written`, a line for each row. `converters`: by column, what makes the value that
+        is written as text; `binary`: those of them that make bytea's hex form of base64."""
+        cdef list places = list(written)
+        cdef Py_ssize_t count = len(places)
+        cdef list change = [converters.get(place) for place in places]
+        cdef list hexed = [place in binary for place in places]
+        cdef _Out out = _Out()
+        cdef Py_ssize_t index, at, size
+        cdef const uint8_t* value
+        cdef uint8_t* to
+        cdef uint8_t* made
+        cdef Slot* slot
+        cdef Cell* cell
+        for index in range(self.count):
+            slot = &self.data[index]
+            to = out.reserve(2 * slot.item.after.size + 32 * count + 16)
+            for at in range(count):
+                cell = &self.cells.data[slot.cells + <Py_ssize_t>places[at]]
+                value = slot.item.after.data + cell.start
+                size = cell.size
+                if at:
+                    to[0] = 0x09
+                    to += 1
+                if value[0] == 0x6e:
+                    to[0] = 0x5c
+                    to[1] = 0x4e
+                    to += 2
+                elif change[at] is None and value[0] == 0x22:
+                    if memchr(value, 0x5c, size) == NULL:
+                        memcpy(to, value + 1, size - 2)
+                        to += size - 2
+                    else:
+                        # Unescaped behind where it is escaped again: that is at most twice as long.
+                        made = to + size
+                        to = _copy_escaped(to, made, _unescaped(made, value + 1, value + size - 1))
+                elif change[at] is None and value[0] < 0x3a and not _is_fraction(value, size):
+                    memcpy(to, value, size)
+                    to += size
+                else:
+                    made = NULL
+                    if hexed[at] and value[0] == 0x22:
+                        made = _hex_of_base64(to + 3, value + 1, size - 2)
+                    if made != NULL:
+                        memcpy(to, b"\\\\x", 3)
+                        to = made
+                        continue
+                    out.size = to - out.data
+                    text = self._converted(value, size, change[at], _copy_text)
+                    to = out.reserve(2 * len(text) + 2 * slot.item.after.size + 32 * count + 16)
+                    to = _copy_escaped(to, <const uint8_t*>PyBytes_AS_STRING(text), <const uint8_t*>PyBytes_AS_STRING(text) + len(text))
+            to[0] = 0x0a
+            out.size = to + 1 - out.data
+        return out.text()
+
+    cdef bytes _converted(self, const uint8_t* value, Py_ssize_t size, change, as_text):
+        if change is None and value[0] < 0x3a and value[0] != 0x22:
+            return _float(value, size)
+        loaded = orjson.loads(PyBytes_FromStringAndSize(<char*>value, size))
+        return (<str>as_text(loaded if change is None else change(loaded))).encode()
+
+    def mysql_values(self, Py_ssize_t start, written, list encoders, Py_ssize_t max_bytes, Py_ssize_t max_count):
+        """`(1,'a',NULL),(…)`: rows from `start` on, the columns at `written`, and the number of the first row that is not in it: at
+        most `max_count` rows and `max_bytes`, one larger row alone. `encoders`, for each of `written`: "literal", "decimal" (bare
+        where it is a number), "binary" (hex of base64), or a function of the value that makes the literal."""
+        cdef list places = list(written)
+        cdef Py_ssize_t count = len(places)
+        cdef _Out out = _Out()
+        cdef Py_ssize_t index = start, at, size, before
+        cdef const uint8_t* value
+        cdef uint8_t* to
+        cdef uint8_t* made
+        cdef Slot* slot
+        cdef Cell* cell
+        cdef bytes text
+        cdef int kind
+        cdef list kinds = [{"literal": 0, "decimal": 1, "binary": 2}.get(one, 3) if isinstance(one, str) else 3 for one in encoders]
+        while index < self.count and index - start < max_count:
+            slot = &self.data[index]
+            before = out.size
+            to = out.reserve(3 * slot.item.after.size + 32 * count + 16)
+            if index > start:
+                to[0] = 0x2c
+                to += 1
+            to[0] = 0x28
+            to += 1
+            for at in range(count):
+                cell = &self.cells.data[slot.cells + <Py_ssize_t>places[at]]
+                value = slot.item.after.data + cell.start
+                size = cell.size
+                kind = kinds[at]
+                if at:
+                    to[0] = 0x2c
+                    to += 1
+                if value[0] == 0x6e:
+                    memcpy(to, b"NULL", 4)
+                    to += 4
+                elif kind < 2 and value[0] == 0x22:
+                    if kind == 1 and _is_exact(value + 1, size - 2):
+                        memcpy(to, value + 1, size - 2)
+                        to += size - 2
+                        continue
+                    to[0] = 0x27
+                    to += 1
+                    # Without a backslash there is no quote and no control character in it.
+                    if memchr(value, 0x5c, size) == NULL and memchr(value, 0x27, size) == NULL:
+                        memcpy(to, value + 1, size - 2)
+                        to += size - 2
+                    elif memchr(value, 0x5c, size) == NULL:
+                        to = _mysql_escaped(to, value + 1, value + size - 1)
+                    else:
+                        made = to + size
+                        to = _mysql_escaped(to, made, _unescaped(made, value + 1, value + size - 1))
+                    to[0] = 0x27
+                    to += 1
+                elif kind < 2 and value[0] < 0x3a and not _is_fraction(value, size):
+                    memcpy(to, value, size)
+                    to += size
+                elif kind < 2 and value[0] < 0x3a:
+                    text = _float(value, size)
+                    memcpy(to, PyBytes_AS_STRING(text), len(text))
+                    to += len(text)
+                    if b"e" not in text:
+                        memcpy(to, b"e0", 2)
+                        to += 2
+                elif kind < 2 and (value[0] == 0x74 or value[0] == 0x66):
+                    to[0] = 0x31 if value[0] == 0x74 else 0x30
+                    to += 1
+                else:
+                    made = NULL
+                    if kind == 2 and value[0] == 0x22:
+                        made = _hex_of_base64(to + 2, value + 1, size - 2)
+                    if made != NULL:
+                        memcpy(to, b"x'", 2)
+                        made[0] = 0x27
+                        to = made + 1
+                        continue
+                    if kind != 3:
+                        raise ValueError(f"{orjson.loads(self._json(index))[self.names[places[at]]]!r} is no value of this column")
+                    out.size = to - out.data
+                    text = (<str>encoders[at](orjson.loads(PyBytes_FromStringAndSize(<char*>value, size)))).encode()
+                    out.put(text)
+                    to = out.reserve(3 * slot.item.after.size + 32 * count + 16)
+            to[0] = 0x29
+            if index > start and to + 1 - out.data > max_bytes:
+                out.size = before
+                break
+            out.size = to + 1 - out.data
+            index += 1
+        return out.text(), index
+
+
+Sequence.register(ReceivedRows)
