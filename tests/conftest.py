@@ -5,6 +5,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("lockstep")
+settings.load_profile("lockstep")
 
 _TESTS = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from cdc.binlog.decoder import load
 from tests.fixtures.servers import Database
 from tests.support.value_oracle import Oracle, base64
 
-_rounds = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+_rounds = settings(max_examples=2, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def _new_value(source: Source, rng: Random, number: int) -> str:
     return rng.choice(calls).format(c=f"c{number}", p=path, v=value)
 
 
-_SETTINGS = settings(max_examples=max(4, ROWS // 5), deadline=None, suppress_health_check=list(HealthCheck))
+_SETTINGS = settings(max_examples=max(4, ROWS // 5), suppress_health_check=list(HealthCheck))
 
 
 @_SETTINGS

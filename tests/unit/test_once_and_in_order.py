@@ -132,7 +132,7 @@ transactions = st.lists(st.lists(changes, min_size=1, max_size=6), min_size=1, m
 crashes = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5), st.integers(1, 9)), max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(transactions=transactions, crashes=crashes, batch=st.integers(1, 7), sink_crashes=st.booleans())
 def test_nothing_is_lost_and_nothing_applied_twice_whatever_crashes(
     transactions: list[list[tuple[str, int, int | None]]],

@@ -116,7 +116,7 @@ def sent(checkpoint: Checkpoint, routing: Routing, what: Any, *, encodes: bool) 
 
 
 @given(checkpoints, routings, transactions)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_packed_messages_are_the_rendered_ones(checkpoint: Checkpoint, routing: Routing, what: Any) -> None:
     messages, told = sent(checkpoint, routing, what, encodes=True)
     rendered, rendered_told = sent(checkpoint, routing, what, encodes=False)
@@ -150,9 +150,7 @@ def _unpacked(blob: bytes) -> list[tuple[int, bytes, bytes]]:
 
 
 def test_parts_of_packed_messages_are_bounded_and_whole() -> None:
-    messages = [
-        Message(str(number % 3), b"k" * number or None, b"v" * (1 + number * 7 % 50)) for number in range(40)
-    ]
+    messages = [Message(str(number % 3), b"k" * number or None, b"v" * (1 + number * 7 % 50)) for number in range(40)]
     gathered = packed.PackedMessages(packed.Lanes(["0", "1", "2"]))
     for message in messages:
         gathered.append(message)

@@ -4,14 +4,15 @@ import pytest
 
 from cdc.model.checkpoint import Progress
 from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SQLITE
-from cdc.target.sql.tables import PROGRESS, lane_row, letter_row, parked_key, progress_of, statements, stored_letter
+from cdc.target.sql.statements import PROGRESS, statements
+from cdc.target.sql.tables import lane_row, letter_row, parked_key, progress_of, stored_letter
 from tests.support.targets import letter, moved
 
 
 @pytest.mark.parametrize("progress", [Progress("t/1", 3), moved(Progress("t/1", 3), 8)])
 def test_a_progress_row_is_the_same_progress_again(progress: Progress) -> None:
     row = lane_row("shop", "sink", progress, "session 5")
-    columns = [c.name for c in PROGRESS.columns if c.name not in {"connector", "sink", "session", "updated_at"}]
+    columns = [c.name for c in PROGRESS if c.name not in {"connector", "sink", "session", "updated_at"}]
     assert progress_of([*(row[name] for name in columns), row["session"]]) == (progress, "session 5")
 
 

@@ -99,7 +99,6 @@ def test_all_golden_events_give_the_same(name: str, include_query: bool) -> None
 
 
 @given(st.sampled_from(SMALL), st.integers(1, 3000), st.integers(0, 255))
-@settings(deadline=None)
 def test_however_the_bytes_come(name: str, piece: int, first_number: int) -> None:
     golden = GOLDEN[name]
     raw = repeated(golden)
@@ -109,7 +108,7 @@ def test_however_the_bytes_come(name: str, piece: int, first_number: int) -> Non
 
 
 @given(st.sampled_from(SMALL), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_damaged_events_end_in_the_same_error(name: str, data: st.DataObject) -> None:
     golden = GOLDEN[name]
     raw = repeated(golden)
