@@ -3,29 +3,32 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pymysql
-import sqlalchemy as sa
 from pymysql.constants import ER
-from sqlalchemy.pool import NullPool
 
 from cdc.connect.mysql import error_code, open_mysql
 from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
-from cdc.model.errors import TargetRefused, TargetUnavailable
+from cdc.model.errors import TargetUnavailable
 from cdc.model.schema import TableSchema
-from cdc.target.mysql_errors import DRIVER_ERRORS, mapped, mapping
+from cdc.target.mysql_errors import mapping
 from cdc.target.mysql_session import SQL_MODE, Session, database_of
-from cdc.target.mysql_tables import Tables
-from cdc.target.mysql_writer import SQL, MySqlWriter
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter, without_rows
+from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
-from cdc.target.sql.plan import Planner
-from cdc.target.sql.reflect import teach
+from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
+
+if TYPE_CHECKING:
+    from cdc.target.mysql_engine import Reflecting
+    from cdc.target.mysql_writer import MySqlWriter
+    from cdc.target.sql.plan import Planner
+
+SQL = statements(MYSQL)
 
 # An ALTER may copy a large table; the server is heard of by TCP's keepalive meanwhile.
 _DDL_SECONDS = 24 * 3600.0
@@ -40,9 +43,6 @@ class MySqlTarget:
         database_of(config)
         self._config = config
         self._names = {"connector": connector, "sink": sink}
-        # A connection of its own for looking at tables and making them: DDL commits what is open on its connection.
-        engine = sa.create_engine("mysql+pymysql://", creator=self._open_for_ddl, poolclass=NullPool)
-        self._engine = teach(engine)
 
     def writer(self, lease_seconds: float) -> LaneWriter:
         return self._writer(lease_seconds)
@@ -54,6 +54,8 @@ class MySqlTarget:
         return {progress.lane: progress for progress in found}
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
+        from cdc.target.mysql_tables import Tables  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+
         with self._session() as session:
             _writable(session)
             planner = self._planner(session)
@@ -91,9 +93,11 @@ class MySqlTarget:
             return session.product
 
     def close(self) -> None:
-        self._engine.dispose()
+        """Nothing is kept open between calls."""
 
-    def _writer(self, lease_seconds: float, *, idle_seconds: float | None = None) -> MySqlWriter:
+    def _writer(self, lease_seconds: float, *, idle_seconds: float | None = None) -> "MySqlWriter":
+        from cdc.target.mysql_writer import MySqlWriter  # noqa: PLC0415 - a reader only asks for progress
+
         def open_session() -> Session:
             if idle_seconds is None:
                 return Session(self._config, lease_seconds)
@@ -104,13 +108,15 @@ class MySqlTarget:
 
         return MySqlWriter(self._names["connector"], self._names["sink"], open_session, open_ddl, self._planner)
 
-    def _planner(self, session: Session) -> Planner:
+    def _planner(self, session: Session) -> "Planner":
+        from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+
         names = session.rows("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
         collations = frozenset(str(name) for (name,) in names)
         return Planner(
             self._config,
             MYSQL,
-            self._connect,
+            self._reflecting,
             collations,
             session.native_types,
             session.has_expression_defaults,
@@ -125,20 +131,11 @@ class MySqlTarget:
         finally:
             session.close()
 
-    @contextmanager
-    def _connect(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise without_rows(mapped(error.orig or error)) from None
-        except sa.exc.SQLAlchemyError as error:
-            raise TargetRefused(
-                f"the target's tables could not be read or made ({type(error).__name__})",
-                hint="look at the target's table; `cdc check` names the columns it cannot hold",
-            ) from None
-        except DRIVER_ERRORS as error:
-            raise without_rows(mapped(error)) from None
+    @cached_property
+    def _reflecting(self) -> "Reflecting":
+        from cdc.target.mysql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+
+        return Reflecting(self._open_for_ddl)
 
     def _open_for_ddl(self) -> "pymysql.connections.Connection[pymysql.cursors.Cursor]":
         return open_mysql(
@@ -170,7 +167,7 @@ def _writable(session: Session) -> None:
         )
 
 
-def _check_rights(session: Session, planner: Planner, schema: TableSchema) -> None:
+def _check_rights(session: Session, planner: "Planner", schema: TableSchema) -> None:
     """EXPLAIN needs the rights of what it explains, and changes nothing (MySQL manual, "EXPLAIN Statement")."""
     quoted = quote_table(MYSQL, planner.name(schema.db, schema.table))
     try:

@@ -26,13 +26,12 @@ from cdc.model.errors import TargetBusy
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.mysql_session import Session
-from cdc.target.sql.changes import planned
+from cdc.target.sql.changes import planned, table_letters
 from cdc.target.sql.evolve import filling
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
 from cdc.target.sql.reshape import reshape
-from cdc.target.sql.tables import table_letters
 
 _MAKE = """
 CREATE TABLE IF NOT EXISTS _cdc_intents (

@@ -6,10 +6,8 @@ tables and the fence by session depend on it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import psycopg
-import sqlalchemy as sa
 from psycopg import errors as sqlstate
 
 from cdc.model.batch import TableBatch
@@ -17,14 +15,19 @@ from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, StoredLetter, without_rows
+from cdc.target.port import ColumnFinding, StoredLetter
 from cdc.target.postgresql_connection import Connection, Session, connect
-from cdc.target.postgresql_errors import mapped, mapping
-from cdc.target.postgresql_writer import SQL, PostgresqlWriter
+from cdc.target.postgresql_errors import mapping
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import TargetName, quote_table, shown
-from cdc.target.sql.plan import Planner
+from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
+
+if TYPE_CHECKING:
+    from cdc.target.postgresql_writer import PostgresqlWriter
+    from cdc.target.sql.plan import Planner
+
+SQL = statements(POSTGRESQL)
 
 # For calls outside a lane's lease: status, check, dead letters.
 _PATIENCE_SECONDS = 20.0
@@ -39,11 +42,10 @@ class PostgresqlTarget:
         self._names = {"connector": connector, "sink": sink}
         self._config = config
         self._application_name = f"cdc/{connector}/{sink}"
-        self._engine = sa.create_engine(
-            "postgresql+psycopg://", creator=self._plain_connection, poolclass=sa.NullPool, use_native_hstore=False
-        )
 
-    def writer(self, lease_seconds: float) -> PostgresqlWriter:
+    def writer(self, lease_seconds: float) -> "PostgresqlWriter":
+        from cdc.target.postgresql_writer import PostgresqlWriter  # noqa: PLC0415 - a reader only asks for progress
+
         def open_session() -> Session:
             return connect(self._config, self._application_name, lease_seconds)
 
@@ -95,10 +97,13 @@ class PostgresqlTarget:
             return f"PostgreSQL {connection.info.parameter_status('server_version') or ''}".split(" (")[0].strip()
 
     def close(self) -> None:
-        self._engine.dispose()
+        """Nothing is kept open between calls."""
 
-    def _planner(self) -> Planner:
-        return Planner(self._config, POSTGRESQL, self._reflecting)
+    def _planner(self) -> "Planner":
+        from cdc.target.postgresql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sql.plan import Planner  # noqa: PLC0415
+
+        return Planner(self._config, POSTGRESQL, Reflecting(self._plain_connection))
 
     def _read(self, read: Callable[[Connection], _T], *, empty: _T) -> _T:
         with self._session() as connection, mapping():
@@ -119,17 +124,6 @@ class PostgresqlTarget:
         connection = connect(self._config, self._application_name, _PATIENCE_SECONDS).connection
         connection.autocommit = False
         return connection
-
-    @contextmanager
-    def _reflecting(self) -> Iterator[sa.Connection]:
-        """A connection of its own: what it makes is committed apart from the lane's transaction."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            if isinstance(error.orig, psycopg.Error):
-                raise without_rows(mapped(error.orig)) from None
-            raise
 
 
 def _check_creation(connection: Connection, *, own_tables_only: bool) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.postgresql_connection import Connection
-from cdc.target.sql.changes import planned
+from cdc.target.sql.changes import planned, table_letters
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
-from cdc.target.sql.tables import table_letters
 
 # ALTER TABLE waits for the table's readers, and all that comes behind it waits for it: better to let them by and to try again.
 _MOST_WAIT_SECONDS = 2.0

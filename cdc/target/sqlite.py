@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
@@ -14,10 +14,15 @@ from cdc.model.errors import TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
 from cdc.target.sql.dialects import SQLITE
-from cdc.target.sql.plan import Planner
+from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
-from cdc.target.sqlite_connection import connect, engine_on, mapping, path_of, reflecting
-from cdc.target.sqlite_writer import SQL, SqliteWriter
+from cdc.target.sqlite_connection import connect, mapping, path_of
+
+if TYPE_CHECKING:
+    from cdc.target.sql.plan import Planner
+    from cdc.target.sqlite_writer import SqliteWriter
+
+SQL = statements(SQLITE)
 
 # For questions beside the lanes' own transactions.
 _PATIENCE_SECONDS = 10.0
@@ -67,15 +72,19 @@ class SqliteTarget:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _writer(self, wait_seconds: float) -> SqliteWriter:
+    def _writer(self, wait_seconds: float) -> "SqliteWriter":
+        from cdc.target.sqlite_writer import SqliteWriter  # noqa: PLC0415 - a reader only asks for progress
+
         def open_connection() -> sqlite3.Connection:
             return connect(self._path, wait_seconds, create=True)
 
         return SqliteWriter(self._names["connector"], self._names["sink"], open_connection, self._planner)
 
-    def _planner(self, connection: sqlite3.Connection) -> Planner:
-        engine = engine_on(connection)
-        return Planner(self._config, SQLITE, lambda: reflecting(engine))
+    def _planner(self, connection: sqlite3.Connection) -> "Planner":
+        from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sqlite_engine import Reflecting  # noqa: PLC0415
+
+        return Planner(self._config, SQLITE, Reflecting(connection))
 
     def _rows(self, sql: str, **parameters: Any) -> Sequence[tuple[Any, ...]]:
         """The rows, or none where our own tables are not there yet."""

@@ -9,15 +9,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
 from cdc.model.config import SinkConfig
 from cdc.model.errors import CdcError, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
-from cdc.target.port import without_rows
 from cdc.target.sql.names import shown
 
 # Primary result codes, https://www.sqlite.org/rescode.html; the extended ones have them in the low byte.
@@ -54,7 +50,7 @@ _UNIQUE = {
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
     sqlite3.SQLITE_CONSTRAINT_ROWID,
 }
-_HINTS: Mapping[type[CdcError], str] = {
+HINTS: Mapping[type[CdcError], str] = {
     TargetUnavailable: "make room on the disk, or the file and its folder writable; it is tried again with back-off",
     TargetBusy: "another process holds the file's write lock; the transaction was rolled back and is tried again",
     RowRefused: "make the target accept it, or set sink.on_error: dead_letter",
@@ -104,7 +100,7 @@ def mapped(error: BaseException, place: str = "") -> CdcError:
         words = "an integer beyond 64 bits" if isinstance(error, OverflowError) else "text that is not Unicode"
     name = getattr(error, "sqlite_errorname", None)
     where = f" ({place})" if place else ""
-    return kind(f"SQLite: {words}{f' ({name})' if name else ''}{where}", hint=_HINTS[kind])
+    return kind(f"SQLite: {words}{f' ({name})' if name else ''}{where}", hint=HINTS[kind])
 
 
 @contextmanager
@@ -119,44 +115,3 @@ def mapping(place: str = "") -> Iterator[None]:
 def is_taken(error: BaseException) -> bool:
     """Whether a statement failed on a unique index."""
     return getattr(error, "sqlite_errorcode", None) in _UNIQUE
-
-
-class _Borrowed:
-    """A connection in the shape that SQLAlchemy wants, whose transaction stays its owner's: reflection and DDL happen inside
-    the open transaction, since another connection would wait for it for ever."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def cursor(self) -> sqlite3.Cursor:
-        return self._connection.cursor()
-
-    def create_function(self, *arguments: Any, **options: Any) -> None:
-        self._connection.create_function(*arguments, **options)
-
-    def commit(self) -> None:
-        """The owner's to do."""
-
-    def rollback(self) -> None:
-        """The owner's to do."""
-
-    def close(self) -> None:
-        """The owner's to do."""
-
-
-def engine_on(connection: sqlite3.Connection) -> sa.Engine:
-    """SQLAlchemy on a connection that is in use."""
-    return sa.create_engine("sqlite://", creator=lambda: _Borrowed(connection), poolclass=sa.NullPool)
-
-
-@contextmanager
-def reflecting(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise without_rows(mapped(error.orig or error)) from None
-    except sa.exc.SQLAlchemyError as error:
-        raise TargetRefused(
-            f"the target's tables could not be read or made ({type(error).__name__})", hint=_HINTS[TargetRefused]
-        ) from None

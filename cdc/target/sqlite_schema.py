@@ -9,13 +9,12 @@ from typing import NamedTuple
 from cdc.model.errors import TargetRefused
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
-from cdc.target.sql.changes import planned
+from cdc.target.sql.changes import planned, table_letters
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.evolve import Rebuild
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
-from cdc.target.sql.tables import table_letters
 
 _NEW = "_cdc_rebuilt"
 _QUOTED = re.compile(r"\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|'(?:[^']|'')*'")

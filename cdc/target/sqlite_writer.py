@@ -22,7 +22,8 @@ from cdc.target.sql.changes import refusing, repeat
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.names import quote_table
 from cdc.target.sql.plan import Planner
-from cdc.target.sql.tables import lane_row, letter_at, letter_row, parked_key, progress_of, statements
+from cdc.target.sql.statements import statements
+from cdc.target.sql.tables import lane_row, letter_at, letter_row, parked_key, progress_of
 from cdc.target.sqlite_apply import Applier
 from cdc.target.sqlite_connection import mapping
 from cdc.target.sqlite_schema import SchemaHands

@@ -3,18 +3,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from cdc.model.errors import RowRefused, TargetRefused
 from cdc.model.schema_change import SchemaChange
-from cdc.target.carried import changes_keys, keys_wait
+from cdc.target.carried import changes_keys, keys_wait, line_of
 from cdc.target.sql.dialects import SqlDialect
 from cdc.target.sql.evolve import Evolution, evolve, no_date_at_postgresql
 from cdc.target.sql.literals import literal
 from cdc.target.sql.names import TargetName, quote, quote_table, shown
 from cdc.target.sql.plan import Planner
 from cdc.target.sql.reflect import Found
-from cdc.target.sql.tables import statements
+from cdc.target.sql.statements import statements
 
 
 class Hands(Protocol):
@@ -60,6 +60,14 @@ def repeat(planner: Planner, hands: Hands, change: SchemaChange) -> None:
                     hands.do(statement)
     finally:
         planner.forget()
+
+
+def table_letters(connector: str, sink: str, change: SchemaChange) -> dict[str, Any]:
+    """The parameters of Statements' *_table_letters."""
+    old: dict[str, Any] = {"connector": connector, "sink": sink, "db_name": change.db, "table_name": change.table}
+    if change.kind == "alter":
+        return {**old, "line": line_of(change)}
+    return old if change.to is None else {**old, "new_db": change.to[0], "new_table": change.to[1]}
 
 
 def refills(dialect: SqlDialect, name: TargetName, change: SchemaChange) -> Iterator[str]:
