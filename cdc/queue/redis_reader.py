@@ -5,10 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.errors import CdcError
 from cdc.queue.entry_id import EntryId, check_follows, check_not_trimmed
 from cdc.queue.port import Received
-from cdc.queue.redis_store import RedisStore
+from cdc.queue.redis_store import MANY, Known, RedisStore
 
 ACK_SECONDS: Final = 1.0
 ACK_MESSAGES: Final = 10_000
@@ -30,6 +31,9 @@ class RedisReader:
         self._last_ack = float("-inf")
         self._read_since_ack = 0
         self._anywhere = not sink and not after
+        # Up to where entries can be asked for by XRANGE alone, and those that came with the last answer and were too many.
+        self._known: Known | None = None
+        self._rest: ReceivedBlock | None = None
 
     def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
         deadline = time.monotonic() + wait_seconds
@@ -43,12 +47,57 @@ class RedisReader:
         return entries
 
     def _next(self, max_messages: int, max_bytes: int) -> Sequence[Received]:
-        page = self._store.read(self._lane, self._place, max_messages, max_bytes)
+        block = self._next_block(max_messages, max_bytes)
+        if block is not None:
+            return block
+        entries = self._next_page(max_messages, max_bytes, few=not self._anywhere)
+        if self._known is None:
+            return entries
+        block = self._next_block(max_messages, max_bytes)
+        return self._next_page(max_messages, max_bytes, few=False) if block is None else block
+
+    def _next_block(self, max_messages: int, max_bytes: int) -> ReceivedBlock | None:
+        """The next entries of those that are known; None where there are none, or where something is wrong with them."""
+        block, self._rest = self._rest, None
+        if block is None:
+            block = self._asked(max_messages, max_bytes)
+            if block is None:
+                return None
+        count = block.within(max_messages, max_bytes)
+        if count < len(block):
+            self._rest = block.part(count, len(block))
+            block = block.part(0, count)
+        self._place = EntryId.parse(self._lane, block.offset(count - 1))
+        self._read_since_ack += count
+        return block
+
+    def _asked(self, max_messages: int, max_bytes: int) -> ReceivedBlock | None:
+        known, self._known = self._known, None
+        if known is None or self._anywhere or known.last <= self._place:
+            return None
+        count = min(max_messages, 2 * max_bytes // known.largest_bytes)
+        if count < MANY:
+            return None
+        block = self._store.range(self._lane, self._place, known.last, count)
+        # The first of another run may hide that some before it were trimmed: `_next_page` looks.
+        if not block or EntryId.parse(self._lane, block.offset(0)) != self._place.next:
+            return None
+        whole = block.consecutive(*self._place)
+        if whole < len(block):
+            self._rest = None
+            return block.part(0, whole)
+        self._known = known
+        return block
+
+    def _next_page(self, max_messages: int, max_bytes: int, *, few: bool) -> Sequence[Received]:
+        """`few`: none where there are many, but what is known of them."""
+        page = self._store.read(self._lane, self._place, max_messages, max_bytes, few=few)
         if self._anywhere:
             if not page.entries:
                 return ()
         else:
             check_not_trimmed(self._lane, self._place, page.trimmed)
+        self._known = page.known
         for entry in page.entries:
             found = EntryId.parse(self._lane, entry.offset)
             if not self._anywhere:
@@ -75,9 +124,11 @@ class RedisReader:
         self._read_since_ack = 0
 
     def pass_gap(self) -> None:
+        self._known = self._rest = None
         self._anywhere = True
 
     def nack(self) -> None:
+        self._known = self._rest = None
         self._place = self._acked
 
     def close(self) -> None:

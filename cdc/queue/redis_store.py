@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
+from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis
+from cdc.connect.redis_reply import raw_reply, takes_raw
+from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
@@ -22,6 +25,9 @@ _PUBLISH: Final = Script("cdc.queue", "publish")
 _ACK: Final = Script("cdc.queue", "ack")
 _READ: Final = Script("cdc.queue", "read")
 _ENDS: Final = Script("cdc.queue", "ends")
+
+MANY: Final = 64
+"""So many entries are worth a round trip of their own, which makes them cheaper."""
 
 _T = TypeVar("_T")
 
@@ -43,11 +49,20 @@ class Call(NamedTuple):
     described: Sequence[tuple[str, bytes]]
 
 
+class Known(NamedTuple):
+    """Of a lane, whose entries do not change: none up to `last` has more bytes than `largest_bytes`."""
+
+    last: EntryId
+    largest_bytes: int
+
+
 class Page(NamedTuple):
-    """Entries of a lane, and the id up to which it was trimmed."""
+    """Entries of a lane, and the id up to which it was trimmed. `known`: there are many entries; none came, but what tells how
+    many of them can be asked for at once."""
 
     trimmed: EntryId
     entries: list[Received]
+    known: Known | None = None
 
 
 class Ends(NamedTuple):
@@ -127,15 +142,32 @@ class RedisStore:
         args = [lane, sink, str(place), *self._config.all_sinks]
         return int(self.run(lambda client: _ACK(client, keys, args)))
 
-    def read(self, lane: str, after: EntryId, max_messages: int, max_bytes: int) -> Page:
-        keys = [self.stream(lane), self.key("acks")]
+    def read(self, lane: str, after: EntryId, max_messages: int, max_bytes: int, *, few: bool = False) -> Page:
+        """`few`: where there are MANY, the page has none, but `known`, if `range` can be asked for them."""
+        keys = [self.stream(lane), self.key("acks"), self.key("epoch")]
         args = (lane, str(after), max_messages, max_bytes)
-        reply: list[bytes] = self.run(lambda client: _READ(client, keys, args))
-        fields = iter(islice(reply, 1, None))
+        reply: list[bytes] = self.run(
+            lambda client: _READ(client, keys, (*args, MANY if few and takes_raw(client) else 0))
+        )
+        if reply[1]:
+            known = Known(EntryId.parse(lane, reply[1].decode()), int(reply[2]))
+            return Page(EntryId.parse(lane, reply[0].decode()), [], known)
+        fields = iter(islice(reply, 3, None))
         entries = [
             Received(id_.decode(), key or None, value) for id_, key, value in zip(fields, fields, fields, strict=True)
         ]
         return Page(EntryId.parse(lane, reply[0].decode()), entries)
+
+    def range(self, lane: str, after: EntryId, last: EntryId, count: int) -> ReceivedBlock | None:
+        """Up to `count` entries behind `after`, none behind `last`, where a `read` gave `known`. None where the answer is none
+        of entries: `read` will say why."""
+        command = ("XRANGE", self.stream(lane), f"({after}", str(last), "COUNT", count)
+
+        def ask(client: Client) -> bytearray | None:
+            return raw_reply(client, *command) if isinstance(client, Redis) else None
+
+        reply = self.run(ask)
+        return None if reply is None else ReceivedBlock.of_reply(reply)
 
     def wait(self, lane: str, after: EntryId, wait_seconds: float) -> bool:
         """Whether there is an entry after `after`; waits for one. Returns early: nothing says that time is up."""

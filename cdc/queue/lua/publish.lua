@@ -1,6 +1,7 @@
 -- Appends messages to their lanes and moves the checkpoint, in one atomic step, if nobody else has been here.
 --
--- KEYS[1]  {name}:epoch       hash: token, call (see open.lua)
+-- KEYS[1]  {name}:epoch       hash: token, call (see open.lua); a stream's key -> the bytes of its largest entry, key and value,
+--          since it was empty (none: not known). What is said there for an entry's id holds for all entries up to it.
 -- KEYS[2]  {name}:checkpoint  string: JSON
 -- KEYS[3]  {name}:schemas     hash: a schema's fingerprint, or a table version's name -> JSON
 -- KEYS[4…] {name}:lane:<lane> streams, in the order in which ARGV numbers them from 1
@@ -34,9 +35,11 @@ for _ = 1, tonumber(ARGV[4]) do
   at = at + 2
 end
 
-local numbers = {}
+local numbers, known, largest = {}, {}, {}
 for stream = 4, #KEYS do
   numbers[stream] = tonumber(ARGV[at])
+  known[stream] = redis.call('XLEN', KEYS[stream]) == 0 and 0 or tonumber(redis.call('HGET', KEYS[1], KEYS[stream]) or -1)
+  largest[stream] = 0
   at = at + 1
 end
 
@@ -53,6 +56,7 @@ while place <= size do
   local id = token .. '-' .. string.format('%d', numbers[stream])
   numbers[stream] = numbers[stream] + 1
   local value = string.sub(messages, value_place, place - 1)
+  if key_size + value_size > largest[stream] then largest[stream] = key_size + value_size end
   local answer
   if key_size == 0 then
     answer = redis.pcall('XADD', KEYS[stream], id, 'v', value)
@@ -72,6 +76,12 @@ while place <= size do
   end
 end
 
+for stream = 4, #KEYS do
+  if known[stream] >= 0 and largest[stream] > known[stream] then
+    local answer = redis.pcall('HSET', KEYS[1], KEYS[stream], largest[stream])
+    if type(answer) == 'table' and answer.err then return answer end
+  end
+end
 if ARGV[3] ~= '' then
   local answer = redis.pcall('SET', KEYS[2], ARGV[3])
   if answer.err then return answer end

@@ -1,19 +1,27 @@
--- Reads the next entries of a lane, bounded by count and by bytes (XREAD knows only a count: some large rows in a row would
--- take any amount of memory).
+-- Reads the next entries of a lane, bounded by count and by bytes (XRANGE knows only a count: some large rows in a row would
+-- take any amount of memory). Of many entries it only tells how they are bounded: a plain XRANGE, which costs a fifth, can then
+-- be asked for them.
 --
 -- KEYS[1]  {name}:lane:<lane>  stream
 -- KEYS[2]  {name}:acks         hash: /lane -> the id up to which the lane was trimmed
+-- KEYS[3]  {name}:epoch        hash: the stream's key -> the bytes of its largest entry, at least (see publish.lua)
 -- ARGV[1]  lane
 -- ARGV[2]  entry id after which to read ("0-0": from the beginning)
 -- ARGV[3]  most entries
 -- ARGV[4]  most bytes of values; one larger entry still comes alone
+-- ARGV[5]  how many entries are many; 0: never
 --
--- Returns {trimmed up to ("0-0": never), id, key, value, id, key, value, …}; key "" = none. An entry that is not one of
--- ours has "" as its value.
+-- Returns {trimmed up to ("0-0": never), last id of the stream, bytes of the largest entry up to it, id, key, value, id, …};
+-- key "" = none. An entry that is not one of ours has "" as its value. The last id is "", and the bytes are 0, where entries
+-- were not many, or as many as that could take twice the bytes that were asked for; there are no entries where they are not.
 
-local most, bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
-local reply = {redis.call('HGET', KEYS[2], '/' .. ARGV[1]) or '0-0'}
+local most, bytes, many = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local trimmed = redis.call('HGET', KEYS[2], '/' .. ARGV[1]) or '0-0'
+local reply = {trimmed, '', 0}
 local last, taken, step = ARGV[2], 0, 1
+
+local largest = many > 0 and tonumber(redis.call('HGET', KEYS[3], KEYS[1]) or 0) or 0
+if largest == 0 or largest * many > 2 * bytes then many = most end
 
 while taken < most do
   local entries = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', math.min(step, most - taken))
@@ -31,6 +39,10 @@ while taken < most do
     taken = taken + 1
   end
   if #entries < step or bytes <= 0 then return reply end
+  if taken >= many and taken < most then
+    local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+    return {trimmed, newest[1][1], largest}
+  end
   last = entries[#entries][1]
   -- What is fetched and then left out stays small against what was taken.
   step = math.min(16, step * 2)

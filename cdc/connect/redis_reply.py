@@ -1,0 +1,45 @@
+"""One command's reply as the bytes that came: for large replies, of which redis-py would make an object for each part."""
+
+import socket
+from typing import Any
+
+import redis
+
+from cdc.connect.redis import Client
+from cdc.model.compiled_received import COMPILED, ReplyReader
+
+_FIRST_BYTES = 256 * 1024
+
+
+def takes_raw(client: Client) -> bool:
+    """Whether `raw_reply` can be asked: the compiled parts are there, and one server is behind the client."""
+    return COMPILED and isinstance(client, redis.Redis)
+
+
+def raw_reply(client: redis.Redis, *command: str | bytes | int) -> bytearray:
+    """The whole reply, also where it is an error (it then begins with `-`). Sent once, on a connection of the client's pool.
+    Raises cdc.connect.redis.ERRORS; the connection is then given up, since the rest of a reply may be on its way."""
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        connection.send_command(*command)
+        return _whole(connection._sock)
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _whole(sock: socket.socket) -> bytearray:
+    reply = ReplyReader(_FIRST_BYTES)
+    fed = 0
+    while missing := reply.missing(fed):
+        if fed + missing > len(reply.buffer):
+            reply.grow(max(2 * len(reply.buffer), fed + missing))
+        with memoryview(reply.buffer)[fed:] as room:
+            got = sock.recv_into(room)
+        if not got:
+            raise ConnectionResetError("Redis closed the connection within a reply")
+        fed += got
+    return reply.end(fed)
