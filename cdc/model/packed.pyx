@@ -343,6 +343,28 @@ cdef class PackedMessages:
                 run = 0
         return counts
 
+    def by_lane(self):
+        """{lane: [{"key": …, "value": …}]}, each lane's in order: what a batch call of a Kafka client takes."""
+        cdef dict found = {}
+        cdef list entries
+        cdef Packed* item
+        cdef char* key
+        cdef Py_ssize_t index
+        cdef list of_number = [None] * len(self.lanes.names)
+        for index in range(self.count - self.held):
+            item = &self.items[index]
+            if of_number[item.lane] is None:
+                of_number[item.lane] = found[self.lanes.names[item.lane]] = []
+            entries = <list>of_number[item.lane]
+            key = <char*>self.data + item.key
+            entries.append(
+                {
+                    "key": PyBytes_FromStringAndSize(key, item.key_size) if item.key_size else None,
+                    "value": PyBytes_FromStringAndSize(key + item.key_size, item.value_size),
+                }
+            )
+        return found
+
     def blob(self, Py_ssize_t start, Py_ssize_t end, dict places):
         """These messages as one text: for each, little-endian in 4 bytes each, what `places` has for its lane, the size of its key
         (0: none) and of its value; then key and value."""

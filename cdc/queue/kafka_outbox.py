@@ -1,7 +1,7 @@
 """One librdkafka producer: messages in, confirmations counted by batch, and nothing more once one has failed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -94,30 +94,28 @@ class Outbox:
         self._room.opened(batch)
         return batch
 
-    def send_all(
-        self, batch: Batch, topic: str, partition: int, messages: Sequence[tuple[bytes | None, bytes]]
-    ) -> None:
-        """Hands (key, value) pairs of one partition to librdkafka, in order; waits while its queue is full."""
-        size_bytes = sum(len(value) for _, value in messages)
+    def send_all(self, batch: Batch, topic: str, partition: int, messages: list[dict[str, bytes | None]]) -> None:
+        """Hands messages of one partition, of a `key` and a `value` each, to librdkafka, in order; waits while its queue is
+        full."""
+        size_bytes = sum([len(message["value"] or b"") for message in messages])
         if not self._room.takes(len(messages), size_bytes + len(messages) * _MESSAGE_OVERHEAD_BYTES):
-            for key, value in messages:
-                self.send(batch, topic, partition, key, value)
+            for message in messages:
+                self.send(batch, topic, partition, message["key"], message["value"])
             return
         if not self.outstanding:
             self._heard_at = time.monotonic()
         # A partition in a message's own dictionary is not looked at (confluent-kafka 2.16): it must be the call's.
-        entries: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in messages]
-        batch.outstanding += len(entries)
-        self.outstanding += len(entries)
+        batch.outstanding += len(messages)
+        self.outstanding += len(messages)
         batch.size_bytes += size_bytes
         try:
-            taken = self.driver.produce_batch(topic, entries, partition=partition, on_delivery=batch.delivered)
+            taken = self.driver.produce_batch(topic, messages, partition=partition, on_delivery=batch.delivered)
         except (BufferError, KafkaException) as error:
             self._hear(0)
             raise self._failure or self.failure(_reason(error)) from error
-        if taken != len(entries):
+        if taken != len(messages):
             self._hear(0)
-            refused = next((entry["_error"] for entry in entries if "_error" in entry), None)
+            refused = next((message["_error"] for message in messages if "_error" in message), None)
             raise self._failure or self.failure(_reason(refused))
 
     def send(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
+from cdc.model.compiled import PackedMessages
 from cdc.model.config import ConnectorConfig
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
@@ -47,9 +48,12 @@ class KafkaRun:
         return stored.checkpoint
 
     def _send_messages(self, batch: Batch, messages: Sequence[Message]) -> None:
-        by_lane: dict[str, list[tuple[bytes | None, bytes]]] = {}
-        for lane, key, value in messages:
-            by_lane.setdefault(lane, []).append((key, value))
+        if isinstance(messages, PackedMessages):
+            by_lane = messages.by_lane()
+        else:
+            by_lane = {}
+            for lane, key, value in messages:
+                by_lane.setdefault(lane, []).append({"key": key, "value": value})
         for lane, entries in by_lane.items():
             topic, partition = self._places.get(lane) or self._place(lane)
             self._out.send_all(batch, topic, partition, entries)

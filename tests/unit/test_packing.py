@@ -167,6 +167,9 @@ def test_parts_of_packed_messages_are_bounded_and_whole() -> None:
         assert sum(counts.values()) == end - start
         seen += _unpacked(gathered.blob(start, end, {"0": 10, "1": 11, "2": 12}))
         start = end
+    assert gathered.by_lane() == {
+        lane: [{"key": m.key, "value": m.value} for m in messages if m.lane == lane] for lane in ("0", "1", "2")
+    }
     assert seen == [(10 + int(message.lane), message.key or b"", message.value) for message in messages]
 
 
