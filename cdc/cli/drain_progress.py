@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from cdc.model.config import ConnectorConfig
 from cdc.observe.logs import fields, get_logger
 from cdc.wiring import build
 from cdc.wiring.parts import Parts
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 log = get_logger(__name__)
 
@@ -28,14 +29,7 @@ class DrainProgress:
         self._drains = {config.name: build.drain(self._close.enter_context(Parts(config))) for config in configs}
         self._next_poll = 0.0
         self._next_line = 0.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} lanes in step"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = _bar() if self._drains and sys.stderr.isatty() else None
         self._tasks: dict[str, TaskID] = {}
 
     @property
@@ -54,27 +48,42 @@ class DrainProgress:
             return False
         self._next_poll = now + _POLL_SECONDS
         found = {name: drain.behind() for name, drain in self._drains.items()}
-        for name, behind in found.items():
-            self._bar.update(
-                self._tasks[name], total=behind.lanes or None, completed=behind.lanes - behind.lanes_behind
-            )
+        if self._bar is not None:
+            for name, behind in found.items():
+                in_step = behind.lanes - behind.lanes_behind
+                self._bar.update(self._tasks[name], total=behind.lanes or None, completed=in_step)
         if all(behind.in_step for behind in found.values()):
             log.info("in step", extra=fields("drain.done", connectors=",".join(found)))
             return True
-        if now >= self._next_line and self._bar.disable:
+        if now >= self._next_line and self._bar is None:
             self._next_line = now + _LINE_SECONDS
             text = ", ".join(f"{name} {one.lanes - one.lanes_behind}/{one.lanes}" for name, one in found.items())
             log.info("lanes in step", extra=fields("drain.progress", lanes=text))
         return False
 
     def __enter__(self) -> "DrainProgress":
-        if self._drains:
+        if self._bar is not None:
             self._bar.start()
-        self._tasks = {name: self._bar.add_task(name, total=None) for name in self._drains}
+            self._tasks = {name: self._bar.add_task(name, total=None) for name in self._drains}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
         self._close.close()
+
+
+def _bar() -> "Progress":
+    # Only a terminal waits for rich to load.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} lanes in step"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,5 +1,6 @@
 """The command `cdc`: one table of commands, each imported when it is asked for, and one way for errors to leave."""
 
+import os
 import signal
 import sys
 import traceback
@@ -13,6 +14,9 @@ from cdc import __version__
 from cdc.cli.screen import LogOptions, print_error, say_error, stdout_is_gone
 from cdc.model.errors import CdcError, FatalError, MissingExtra
 from cdc.observe.logs import configure, redact
+
+# pydantic looks for plugins in the metadata of every installed package, and runs what it finds; ours needs none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count (POSIX, "Exit Status and Errors")
 _BROKEN = 70  # EX_SOFTWARE of sysexits.h

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cdc.observe import failpoints
 from cdc.observe.health import Health
-from cdc.observe.metrics import Metrics
-from cdc.observe.status_page import StatusPage
+
+if TYPE_CHECKING:
+    from cdc.observe.metrics import Metrics
 
 
 @dataclass
@@ -19,9 +22,15 @@ class Service:
     """`stop` is set by SIGTERM, SIGINT, or (`supervised`) when the supervisor is gone."""
 
     stop: threading.Event = field(default_factory=threading.Event)
-    metrics: Metrics = field(default_factory=Metrics)
     health: Health = field(default_factory=Health)
     on_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """Made by who counts: `cdc run` only watches over those."""
+        from cdc.observe.metrics import Metrics  # noqa: PLC0415
+
+        return Metrics()
 
     def end(self) -> None:
         self.stop.set()
@@ -40,6 +49,8 @@ def service(*, supervised: bool, metrics_port: int | None, metrics_host: str = "
         threading.Thread(target=_watch_supervisor, args=(served,), name="supervisor-watch", daemon=True).start()
     page = None
     if metrics_port is not None:
+        from cdc.observe.status_page import StatusPage  # noqa: PLC0415 - most processes serve none
+
         token = os.environ.get("CDC_METRICS_TOKEN")
         page = StatusPage(served.metrics, served.health, port=metrics_port, host=metrics_host, token=token)
         page.start()

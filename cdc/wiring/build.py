@@ -1,16 +1,23 @@
-"""Makes the long-running processes of a connector from its parts."""
+# ruff: noqa: PLC0415 - a sink loads no reader, and `cdc run` neither of the two
+"""Makes the long-running processes of a connector from its parts, and loads what it makes."""
 
-from cdc.model.position import Sequence
-from cdc.observe.health import Health
-from cdc.observe.metrics import ReaderMetrics, SinkMetrics
-from cdc.processes.drain import Drain
-from cdc.processes.reader import Reader
-from cdc.processes.replay import Rewound, replay_from
-from cdc.processes.sink import SinkWorker
+from typing import TYPE_CHECKING
+
 from cdc.wiring.parts import Parts
 
+if TYPE_CHECKING:
+    from cdc.model.position import Sequence
+    from cdc.observe.health import Health
+    from cdc.observe.metrics import ReaderMetrics, SinkMetrics
+    from cdc.processes.drain import Drain
+    from cdc.processes.reader import Reader
+    from cdc.processes.replay import Rewound
+    from cdc.processes.sink import SinkWorker
 
-def reader(parts: Parts, *, metrics: ReaderMetrics, health: Health, drain_to: Sequence | None = None) -> Reader:
+
+def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to: "Sequence | None" = None) -> "Reader":
+    from cdc.processes.reader import Reader
+
     return Reader(
         parts.config,
         parts.source,
@@ -23,17 +30,23 @@ def reader(parts: Parts, *, metrics: ReaderMetrics, health: Health, drain_to: Se
     )
 
 
-def sink_worker(parts: Parts, sink: str, *, metrics: SinkMetrics, health: Health) -> SinkWorker:
+def sink_worker(parts: Parts, sink: str, *, metrics: "SinkMetrics", health: "Health") -> "SinkWorker":
+    from cdc.processes.sink import SinkWorker
+
     return SinkWorker(
         parts.config, sink, parts.queue, parts.target(sink), parts.coordination, metrics=metrics, health=health
     )
 
 
-def drain(parts: Parts) -> Drain:
+def drain(parts: Parts) -> "Drain":
+    from cdc.processes.drain import Drain
+
     return Drain(parts.source, parts.queue, parts.targets)
 
 
-def rewind(parts: Parts, asked: str) -> Rewound:
+def rewind(parts: Parts, asked: str) -> "Rewound":
+    from cdc.processes.replay import replay_from
+
     return replay_from(
         asked,
         parts.config,
