@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ def main() -> None:
     # Tables in a file need not fit a small terminal.
     console = Console() if sys.stdout.isatty() else Console(width=150)
     report = Report(chosen.quick, parts)
+    # Ended by a signal, it still removes its servers and folders.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
         _measure(report, sizes, Path(folder), console)
     tables.show(console, report)

@@ -32,7 +32,7 @@ DEBEZIUM_SINK = "Debezium JDBC sink"
 CONFLUENT_SINK = "Confluent JDBC sink"
 _UPDATED_FROM = 10_000_000
 # Its records are held as Java objects, all of them, before the clock starts.
-_DEBEZIUM_MOST_ROWS = 60_000
+_DEBEZIUM_MOST_ROWS = 40_000
 
 
 class Case(NamedTuple):

@@ -1,6 +1,7 @@
 """The table of what must be reached, with what this run reached beside it."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import NamedTuple
 
 from rich.table import Table
@@ -129,7 +130,9 @@ def _line(what: str, at_least: str, parts: Sequence[_Part]) -> Line:
     if all(part.reason.endswith(f": {ABSENT}") for part in parts):
         return Line(what, at_least, ABSENT, NOT_RUN)
     told = [
-        f"{part.label}: {part.ratio:.2f} ×" if part.ratio is not None else f"{part.label}: not run ({part.reason})"
+        f"{part.label}: {part.ratio:.2f} ×"
+        if part.ratio is not None
+        else f"{part.label}: not run ({shorten(part.reason, 110, placeholder=' …')})"
         for part in parts
     ]
     return Line(what, at_least, "\n".join(told), _verdict(parts))

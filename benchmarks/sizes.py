@@ -8,15 +8,15 @@ class Sizes:
     """`slow_rows`: what is read by those that would take minutes over the whole binlog; a rate is a rate."""
 
     rounds: int = 3
-    bulk_rows: int = 600_000
-    small_transactions: int = 60_000
+    bulk_rows: int = 1_000_000
+    small_transactions: int = 100_000
     wide_rows: int = 24_000
     json_rows: int = 60_000
     blob_rows: int = 40_000
     slow_rows: int = 120_000
     huge_rows: int = 1_000_000
     huge_row_bytes: int = 1_000
-    apply_rows: int = 200_000
+    apply_rows: int = 150_000
     end_to_end_rows: int = 300_000
     latency_rates: tuple[int, ...] = (100, 500, 2_000)
     latency_seconds: float = 15
