@@ -16,6 +16,7 @@ from cdc.target.port import RowsRefused
 from cdc.target.postgresql_bulk import STAGE, Shape, TargetTable, grouped
 from cdc.target.postgresql_connection import Connection
 from cdc.target.postgresql_displacement import Displacement
+from cdc.target.postgresql_newcomers import Newcomers
 from cdc.target.postgresql_probe import refused_rows
 from cdc.target.postgresql_stages import Stages
 from cdc.target.postgresql_steps import Step, Taken, Unlocated, copy, missing_row, refused
@@ -40,6 +41,7 @@ class Applier:
         self._tables: dict[str, tuple[TablePlan, TargetTable]] = {}
         self._shapes: dict[tuple[int, tuple[int, ...]], Shape] = {}
         self._stages = Stages(connection)
+        self._newcomers = Newcomers(connection)
 
     def apply(self, batches: Sequence[TableBatch], *, savepoint: bool, tolerant: bool) -> None:
         """As LaneWriter.apply."""
@@ -103,6 +105,7 @@ class Applier:
         self._tables.clear()
         self._shapes.clear()
         self._stages.forget()
+        self._newcomers.forget()
 
     def committed(self) -> None:
         self._stages.committed()
@@ -204,6 +207,8 @@ class Applier:
                 self._name_missing(step, step.shape.missing_records, (parameter,))
 
     def _staged(self, step: Step) -> None:
+        if step.kind == "upsert" and self._newcomers.put_in(step):
+            return
         stage = self._stages.rows(step.shape)
         sql = step.shape.update_stage if step.kind == "update" else step.shape.upsert_stage
         with self._connection.cursor() as cursor:

@@ -55,8 +55,9 @@ class Step:
         return (key_records if self.kind == "delete" else records)(self.shape, self.rows)
 
 
-def copy(cursor: "psycopg.Cursor[Any]", stage: str, shape: Shape, rows: Sequence[Row]) -> None:
-    with cursor.copy(f"COPY {stage} FROM STDIN") as stream:
+def copy(cursor: "psycopg.Cursor[Any]", table: str, shape: Shape, rows: Sequence[Row]) -> None:
+    """Into a staging table, or `table (columns)`."""
+    with cursor.copy(f"COPY {table} FROM STDIN") as stream:
         stream.write(copy_text(shape, rows))
 
 
