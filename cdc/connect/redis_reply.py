@@ -16,14 +16,14 @@ def takes_raw(client: Client) -> bool:
     return COMPILED and isinstance(client, redis.Redis)
 
 
-def raw_reply(client: redis.Redis, *command: str | bytes | int) -> bytearray:
+def raw_reply(client: redis.Redis, *command: str | bytes | int, expected_bytes: int = 0) -> bytearray:
     """The whole reply, also where it is an error (it then begins with `-`). Sent once, on a connection of the client's pool.
     Raises cdc.connect.redis.ERRORS; the connection is then given up, since the rest of a reply may be on its way."""
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
         connection.send_command(*command)
-        return _whole(connection._sock)
+        return _whole(connection._sock, max(_FIRST_BYTES, expected_bytes))
     except BaseException:
         connection.disconnect()
         raise
@@ -31,12 +31,12 @@ def raw_reply(client: redis.Redis, *command: str | bytes | int) -> bytearray:
         pool.release(connection)
 
 
-def _whole(sock: socket.socket) -> bytearray:
-    reply = ReplyReader(_FIRST_BYTES)
+def _whole(sock: socket.socket, expected_bytes: int) -> bytearray:
+    reply = ReplyReader(expected_bytes)
     fed = 0
     while missing := reply.missing(fed):
         if fed + missing > len(reply.buffer):
-            reply.grow(max(2 * len(reply.buffer), fed + missing))
+            reply.grow(max(len(reply.buffer) * 3 // 2, fed + missing))
         with memoryview(reply.buffer)[fed:] as room:
             got = sock.recv_into(room)
         if not got:

@@ -7,7 +7,7 @@ are looked at where they lie: whole runs of them pass the gate at once (`run`). 
 
 from collections.abc import Sequence
 
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
@@ -235,7 +235,8 @@ cdef class ReplyReader:
     cdef int64_t _left
 
     def __init__(self, Py_ssize_t size):
-        self.buffer = bytearray(size)
+        # Not `bytearray(size)`: that writes zeros.
+        self.buffer = PyByteArray_FromStringAndSize(NULL, size)
         self._left = 1
 
     def missing(self, Py_ssize_t fed):
@@ -264,11 +265,11 @@ cdef class ReplyReader:
 
     def grow(self, Py_ssize_t size):
         if size > len(self.buffer):
-            self.buffer.extend(bytes(size - len(self.buffer)))
+            PyByteArray_Resize(self.buffer, size)
 
     def end(self, Py_ssize_t fed):
         """The reply, once it is whole."""
-        del self.buffer[fed:]
+        PyByteArray_Resize(self.buffer, fed)
         return self.buffer
 
 

@@ -9,11 +9,14 @@ from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.errors import CdcError
 from cdc.queue.entry_id import EntryId, check_follows, check_not_trimmed
 from cdc.queue.port import Received
-from cdc.queue.redis_store import MANY, Known, RedisStore
+from cdc.queue.redis_store import Known, RedisStore
 
 ACK_SECONDS: Final = 1.0
 ACK_MESSAGES: Final = 10_000
 """An ack is sent after so many seconds, or entries read, since the last: trimming lags by this much."""
+
+# An entry's id, key and framing, more or less.
+_ENTRY_OVERHEAD_BYTES: Final = 100
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class RedisReader:
         # Up to where entries can be asked for by XRANGE alone, and those that came with the last answer and were too many.
         self._known: Known | None = None
         self._rest: ReceivedBlock | None = None
+        self._entry_bytes = 0
 
     def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
         deadline = time.monotonic() + wait_seconds
@@ -76,12 +80,14 @@ class RedisReader:
         if known is None or self._anywhere or known.last <= self._place:
             return None
         count = min(max_messages, 2 * max_bytes // known.largest_bytes)
-        if count < MANY:
+        if 4 * count < max_messages:
             return None
-        block = self._store.range(self._lane, self._place, known.last, count)
+        expected_bytes = min(count * self._entry_bytes, 2 * max_bytes)
+        block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
         # The first of another run may hide that some before it were trimmed: `_next_page` looks.
         if not block or EntryId.parse(self._lane, block.offset(0)) != self._place.next:
             return None
+        self._entry_bytes = block.value_bytes // len(block) + _ENTRY_OVERHEAD_BYTES
         whole = block.consecutive(*self._place)
         if whole < len(block):
             self._rest = None

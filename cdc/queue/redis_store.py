@@ -158,13 +158,15 @@ class RedisStore:
         ]
         return Page(EntryId.parse(lane, reply[0].decode()), entries)
 
-    def range(self, lane: str, after: EntryId, last: EntryId, count: int) -> ReceivedBlock | None:
+    def range(
+        self, lane: str, after: EntryId, last: EntryId, count: int, *, expected_bytes: int
+    ) -> ReceivedBlock | None:
         """Up to `count` entries behind `after`, none behind `last`, where a `read` gave `known`. None where the answer is none
         of entries: `read` will say why."""
         command = ("XRANGE", self.stream(lane), f"({after}", str(last), "COUNT", count)
 
         def ask(client: Client) -> bytearray | None:
-            return raw_reply(client, *command) if isinstance(client, Redis) else None
+            return raw_reply(client, *command, expected_bytes=expected_bytes) if isinstance(client, Redis) else None
 
         reply = self.run(ask)
         return None if reply is None else ReceivedBlock.of_reply(reply)

@@ -19,12 +19,14 @@ import pymysql
 
 from cdc.model.batch import Key, TableBatch
 from cdc.model.change import Row
+from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.mysql_errors import is_duplicate
-from cdc.target.mysql_literals import key_texts, pieces, row_texts, size_bytes
+from cdc.target.mysql_literals import key_texts, pieces, received_encoders, row_texts, size_bytes
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import TargetTable
 from cdc.target.row_images import key_of, missing_row, shown_key, sorted_by_image
+from cdc.target.sql.typemap import INTEGERS
 
 # Up to here InnoDB's optimizer stays with ranges of the primary key (range_optimizer_max_mem_size), MariaDB's does not
 # make a join of the list (in_predicate_conversion_threshold).
@@ -57,6 +59,9 @@ class Applier:
         """The batch's updates, then its inserts."""
         if not batch.updates and not batch.inserts:
             return
+        if not table.other_unique and _is_received(batch.updates) and _is_received(batch.inserts):
+            self._write_received(table, batch, tolerant=tolerant)
+            return
         whole, partial = _images(table, batch)
         # A row of which only some columns came cannot be made where it is missing.
         self._require(table, [key_of(table.plan, row) for row in (partial if tolerant else batch.updates)])
@@ -68,6 +73,44 @@ class Applier:
         if not tolerant:
             tries.insert(0, self._write_straight)
         self._first_that_fits(table, batch, tries)
+
+    def _write_received(self, table: TargetTable, batch: TableBatch, *, tolerant: bool) -> None:
+        """Whole rows of a table whose one unique index is its primary key (fact 1)."""
+        if not tolerant:
+            self._update_received(table, batch.updates)
+        elif batch.updates:
+            self._upsert_received(table, batch.updates)
+        if batch.inserts:
+            self._upsert_received(table, batch.inserts)
+
+    def _update_received(self, table: TargetTable, rows: Sequence[Row]) -> None:
+        """The upsert itself tells whether all rows were there. Where it does not (a row was as it is to be), it is asked first.
+        Only of integers it is sure that two keys are two rows."""
+        if not rows:
+            return
+        if all(table.plan.schema.column(name).type in INTEGERS for name in table.plan.key):
+            self._session.run("SAVEPOINT cdc_update")
+            if self._upsert_received(table, rows) == len(rows):
+                self._session.run("RELEASE SAVEPOINT cdc_update")
+                return
+            self._session.run("ROLLBACK TO SAVEPOINT cdc_update")
+        self._require(table, [key_of(table.plan, row) for row in rows])
+        self._upsert_received(table, rows)
+
+    def _upsert_received(self, table: TargetTable, rows: Sequence[Row]) -> int:
+        """How many of the rows were there and became others, as far as the server says so."""
+        assert isinstance(rows, ReceivedRows)  # noqa: S101 - see _is_received
+        encoders = received_encoders(table.plan)
+        head, tail = self._insert_head(table, None).encode(), self._upsert_tail(table).encode()
+        room = self._session.max_statement_bytes - len(head) - len(tail)
+        changed = start = 0
+        while start < len(rows):
+            text, end = rows.mysql_values(start, table.written, [encoders[i] for i in table.written], room, _MAX_ROWS)
+            if end == start + 1 and len(text) > self._session.max_row_bytes:
+                raise self._too_large(table, rows[start])
+            changed += self._session.run_upsert(head + text + tail) or 0
+            start = end
+        return changed
 
     def _first_that_fits(
         self, table: TargetTable, batch: TableBatch, tries: Sequence[Callable[[TargetTable, TableBatch], None]]
@@ -131,25 +174,29 @@ class Applier:
 
     def _upsert(self, table: TargetTable, rows: Sequence[Row], into: str | None = None) -> None:
         """Only where the module's facts 1 or 2 hold."""
+        self._insert(table, rows, into=into, tail=self._upsert_tail(table))
+
+    def _upsert_tail(self, table: TargetTable) -> str:
         changed = [i for i in table.written if i not in table.plan.key_indexes] or list(table.plan.key_indexes)
         quoted = [table.plan.quoted_columns[i] for i in changed]
         if self._session.has_row_alias:
             # Quoted: NEW is a keyword in triggers, and a column could be called so.
-            tail = " AS `_cdc_new` ON DUPLICATE KEY UPDATE " + ",".join(f"{c}=`_cdc_new`.{c}" for c in quoted)
-        else:
-            tail = " ON DUPLICATE KEY UPDATE " + ",".join(f"{c}=VALUES({c})" for c in quoted)
-        self._insert(table, rows, into=into, tail=tail)
+            return " AS `_cdc_new` ON DUPLICATE KEY UPDATE " + ",".join(f"{c}=`_cdc_new`.{c}" for c in quoted)
+        return " ON DUPLICATE KEY UPDATE " + ",".join(f"{c}=VALUES({c})" for c in quoted)
 
     def _insert(self, table: TargetTable, rows: Sequence[Row], *, into: str | None = None, tail: str = "") -> None:
         plan = table.plan
-        listed = ",".join(plan.quoted_columns[i] for i in table.written)
-        head = f"INSERT INTO {into or plan.quoted} ({listed}) VALUES "
+        head = self._insert_head(table, into)
         names = [plan.source_columns[i] for i in table.written]
         texts = row_texts([table.encode[i] for i in table.written], names, rows)
         room = self._session.max_statement_bytes - size_bytes(head) - size_bytes(tail)
         for part in pieces(texts, max_bytes=room, max_count=_MAX_ROWS):
             self._fits(table, texts[part], rows[part])
             self._session.run(head + ",".join(texts[part]) + tail)
+
+    def _insert_head(self, table: TargetTable, into: str | None) -> str:
+        listed = ",".join(table.plan.quoted_columns[i] for i in table.written)
+        return f"INSERT INTO {into or table.plan.quoted} ({listed}) VALUES "
 
     def _update_columns(self, table: TargetTable, rows: Sequence[Row], into: str | None = None) -> None:
         """Rows of which only some columns came (binlog_row_image not FULL); the others stay as they are."""
@@ -219,11 +266,14 @@ class Applier:
     def _fits(self, table: TargetTable, texts: Sequence[str], rows: Sequence[Row]) -> None:
         """The server would cut the connection of a statement beyond max_allowed_packet."""
         if len(texts) == 1 and size_bytes(texts[0]) > self._session.max_row_bytes:
-            raise RowRefused(
-                f"table {table}, key {shown_key(table.plan, key_of(table.plan, rows[0]))}: the row is larger than the target's "
-                f"max_allowed_packet ({self._session.max_row_bytes} bytes are left for a row)",
-                hint="raise max_allowed_packet at the target, up to 1 GB",
-            )
+            raise self._too_large(table, rows[0])
+
+    def _too_large(self, table: TargetTable, row: Row) -> RowRefused:
+        return RowRefused(
+            f"table {table}, key {shown_key(table.plan, key_of(table.plan, row))}: the row is larger than the target's "
+            f"max_allowed_packet ({self._session.max_row_bytes} bytes are left for a row)",
+            hint="raise max_allowed_packet at the target, up to 1 GB",
+        )
 
 
 def _case_update(table: TargetTable, changed: Sequence[int], rows: Sequence[Row], into: str | None) -> str:
@@ -249,3 +299,7 @@ def _images(table: TargetTable, batch: TableBatch) -> tuple[list[Row], list[Row]
     """Whole rows (updates, then inserts), and updates of which only some columns came."""
     whole, partial = sorted_by_image(table.plan, batch)
     return [*whole, *batch.inserts], partial
+
+
+def _is_received(rows: Sequence[Row]) -> bool:
+    return not rows or isinstance(rows, ReceivedRows)

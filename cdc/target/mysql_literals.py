@@ -29,6 +29,21 @@ def encoders(plan: TablePlan) -> tuple[Encoder, ...]:
     return tuple(encoder(column.type, converters.get(index)) for index, column in enumerate(plan.schema.columns))
 
 
+def received_encoders(plan: TablePlan) -> list[str | Encoder]:
+    """The same for ReceivedRows.mysql_values."""
+    converters = dict(plan.converters)
+    return [
+        "binary"
+        if column.type in BINARIES
+        else "decimal"
+        if column.type == "decimal"
+        else "literal"
+        if index not in converters
+        else encoder(column.type, converters[index])
+        for index, column in enumerate(plan.schema.columns)
+    ]
+
+
 def literal(value: Any) -> str:
     """A literal under our own sql_mode (backslash escapes, text in single quotes), in utf8mb4."""
     if value is None:

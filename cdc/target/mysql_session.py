@@ -130,6 +130,15 @@ class Session:
         with self._connection.cursor() as cursor:
             return int(cursor.execute(sql, dict(parameters)))
 
+    def run_upsert(self, sql: bytes) -> int | None:
+        """Executes an INSERT … ON DUPLICATE KEY UPDATE, and answers how many rows were there and became others; None where the
+        server does not say. (The affected rows do not tell: an insert counts 1, an update 2, one that changes nothing 0.)"""
+        self._connection.query(sql)
+        result: Any = getattr(self._connection, "_result", None)
+        # "Records: 3  Duplicates: 2  Warnings: 0", in the server's language (MySQL C API, mysql_info()).
+        numbers = re.findall(rb"\d+", (result and result.message) or b"")
+        return int(numbers[-2]) if len(numbers) >= 3 else None
+
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> tuple[tuple[Any, ...], ...]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, None if parameters is None else dict(parameters))

@@ -12,8 +12,8 @@
 -- ARGV[5]  how many entries are many; 0: never
 --
 -- Returns {trimmed up to ("0-0": never), last id of the stream, bytes of the largest entry up to it, id, key, value, id, …};
--- key "" = none. An entry that is not one of ours has "" as its value. The last id is "", and the bytes are 0, where entries
--- were not many, or as many as that could take twice the bytes that were asked for; there are no entries where they are not.
+-- key "" = none. An entry that is not one of ours has "" as its value. There is a last id only where there are more than many
+-- entries, and a quarter of the most has twice the bytes at most; then no entries are given. Else it is "", and the bytes are 0.
 
 local most, bytes, many = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local trimmed = redis.call('HGET', KEYS[2], '/' .. ARGV[1]) or '0-0'
@@ -21,7 +21,7 @@ local reply = {trimmed, '', 0}
 local last, taken, step = ARGV[2], 0, 1
 
 local largest = many > 0 and tonumber(redis.call('HGET', KEYS[3], KEYS[1]) or 0) or 0
-if largest == 0 or largest * many > 2 * bytes then many = most end
+if largest == 0 or largest * most > 8 * bytes then many = most end
 
 while taken < most do
   local entries = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', math.min(step, most - taken))
