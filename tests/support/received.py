@@ -10,6 +10,7 @@ from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import PoisonMessage
 from cdc.model.position import Sequence as Place
 
+PLACE = Place(1, 3, 200, 0)
 POINT = SourcePoint("3e11fa47-71ca-11e1-9e33-c80aa9429562", "mysql-bin.000003", 4)
 
 texts = st.one_of(
@@ -32,7 +33,7 @@ def message(
     draft: Draft,
     *,
     n: int = 1,
-    seq: Place = Place(1, 3, 200, 0),
+    seq: Place = PLACE,
     token: int = 5,
     gtid: str | None = None,
     replay: bool = False,

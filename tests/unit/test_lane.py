@@ -1,8 +1,10 @@
-"""One lane's worker against the in-memory queue and target: a message that is not ours, wherever it comes."""
+"""One lane's worker against the in-memory queue and target: a message that is not ours, wherever it comes, and what was read
+ahead when the lease is lost, a message is missing or the worker stops."""
 
 import secrets
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +12,7 @@ from cdc.coordination.port import Lease
 from cdc.model.change import Draft, Message, Transaction
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import SinkConfig
-from cdc.model.errors import LeaseLost, PoisonMessage
+from cdc.model.errors import Gap, LeaseLost, PoisonMessage
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
 from cdc.observe.metrics import Metrics
@@ -29,9 +31,11 @@ POISON = Message("0", b"{}", b"not one of ours")
 class Lane:
     """A queue of one lane, a target, and as many workers after one another as a test wants."""
 
-    def __init__(self, on_error: str) -> None:
+    def __init__(self, on_error: str, batch_rows: int = 5000) -> None:
         name = secrets.token_hex(4)
-        self.config = SinkConfig.model_validate({"url": f"memory://{name}", "on_error": on_error})
+        self.config = SinkConfig.model_validate(
+            {"url": f"memory://{name}", "on_error": on_error, "batch_rows": batch_rows}
+        )
         self.target = MemoryTarget("shop", "sink", self.config)
         self.queue = MemoryQueue(connector(f"memory://{name}"))
         self.producer = self.queue.producer()
@@ -42,8 +46,8 @@ class Lane:
         self.producer.publish(list(messages), Checkpoint(1, POINT, 1, "f"), [SCHEMA])
         self.producer.flush()
 
-    def work(self, *, whole_transactions: bool) -> None:
-        """One worker, from its take-over until the lane has nothing more for it."""
+    def work(self, *, whole_transactions: bool, turns: int = 2, then: Callable[[Held], None] | None = None) -> None:
+        """One worker, from its take-over for so many turns (the lane has then nothing more for it, or it comes to `then`)."""
         token = next(self.tokens)
         writer = self.target.writer(10)
         progress = writer.take_over("0", token) or Progress("0", token)
@@ -58,11 +62,15 @@ class Lane:
             generation=lambda: 1,
         )
         held = Held(Lease("sink/0", "me", token, time.monotonic() + 60))
-        stop, turns = threading.Event(), iter(range(2))
+        stop, left = threading.Event(), iter(range(turns))
 
         def beat() -> None:
-            if next(turns, None) is None:
+            if next(left, None) is not None:
+                return
+            if then is None:
                 stop.set()
+            else:
+                then(held)
 
         try:
             LaneWorker(duty, held, reader, writer, progress, Metrics().sink("shop", "sink")).run(stop, beat)
@@ -74,15 +82,15 @@ class Lane:
         return sorted(row["id"] for row in self.target.store.rows("items").values())  # type: ignore[type-var]
 
 
-def messages() -> list[Message]:
-    """An epoch marker, and one transaction of two rows."""
+def messages(rows: int = 2) -> list[Message]:
+    """An epoch marker, and one transaction."""
     out = Outbound(Checkpoint(1, POINT, 1, "f"), Routing("shop", "mysql", 1), now=lambda: 0.0)
     out.begin_run()
     out.begin(Transaction(POINT, 1, None, None, 1))
-    for number in (1, 2):
+    for number in range(1, rows + 1):
         row = {"id": number}
         out.rows(100 * number, [Draft("c", "shop", "items", SCHEMA.fingerprint(), {"id": number}, None, row)])
-    out.end(SourcePoint("s", "m.000001", 900))
+    out.end(SourcePoint("s", "m.000001", 100 * rows + 900))
     return out.take()[0]
 
 
@@ -121,3 +129,39 @@ def test_a_sink_that_is_stopped_among_many_refused_rows_leaves_them_for_the_next
     monkeypatch.setattr(lane.target.store, "refuse", lambda table, row: None)
     lane.work(whole_transactions=False)
     assert lane.rows() == [1, 2]
+
+
+def lose(held: Held) -> None:
+    held.lost = True
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["order-transaction", "order-key"])
+def test_what_was_read_ahead_of_a_lost_lease_is_not_applied_and_comes_to_the_next_holder(whole: bool) -> None:
+    lane = Lane("stop", batch_rows=3)
+    lane.publish(*messages(8))
+    with pytest.raises(LeaseLost):
+        lane.work(whole_transactions=whole, turns=1, then=lose)
+    # The marker and two rows; three more were at hand when the lease went.
+    assert lane.rows() == ([] if whole else [1, 2])
+    lane.work(whole_transactions=whole, turns=5)
+    assert lane.rows() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert lane.target.progress()["0"].count == 8
+
+
+def test_the_batches_before_a_missing_message_are_applied_although_it_was_missed_while_reading_ahead() -> None:
+    lane = Lane("stop", batch_rows=3)
+    all_of_them = messages(8)
+    lane.publish(*all_of_them[:5], *all_of_them[6:])
+    with pytest.raises(Gap, match="event 5 should come, but 6 came"):
+        lane.work(whole_transactions=False, turns=5)
+    assert lane.rows() == [1, 2]
+    assert lane.target.progress()["0"].count == 2
+
+
+def test_a_worker_that_stops_has_committed_what_it_was_at_and_leaves_what_it_read_ahead() -> None:
+    lane = Lane("stop", batch_rows=3)
+    lane.publish(*messages(8))
+    lane.work(whole_transactions=False, turns=1)
+    assert lane.rows() == [1, 2, 3, 4, 5]
+    lane.work(whole_transactions=False, turns=5)
+    assert lane.rows() == [1, 2, 3, 4, 5, 6, 7, 8]
