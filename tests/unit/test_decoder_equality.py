@@ -20,7 +20,7 @@ PLAIN, COMPILED = both()
 compiled_plan = import_module("cdc.binlog.decoder.compiled_plan")
 GOLDEN = target.corpus()
 LEFT_TO_THE_PLAIN_ONE = ("row_image_minimal", "row_image_noblob", "partial_json")
-INT, VARCHAR, DOUBLE = 3, 15, 5
+INT, VARCHAR, DOUBLE, GEOMETRY = 3, 15, 5, 255
 
 
 def table_of(event: target.Sound) -> TableMap:
@@ -163,6 +163,16 @@ def test_a_column_that_is_not_read_is_refused_by_both(code: int) -> None:
 def test_an_event_that_is_not_known_to_hold_rows_stops_both(kind: int) -> None:
     table = _table()
     assert isinstance(must_be_equal(kind, rows_event(30, 4, []), table, projected(table)), NotUnderstood)
+
+
+def test_an_object_in_the_key_goes_to_the_lane_that_the_plain_one_gives_it() -> None:
+    """No server has a geometry in a key; the fuzzer has."""
+    point = bytes.fromhex("e61000000101000000000000000000f03f0000000000000040")
+    table = _table((ColumnBytes("id", INT), ColumnBytes("at", GEOMETRY, b"\x04")), (1,))
+    body = rows_event(30, 2, [image([bytes(4), len(point).to_bytes(4, "little") + point])])
+    told = must_be_equal(30, body, table, projected(table))
+    assert not isinstance(told, CdcError)
+    assert [op for op, *_ in told] == ["c"]
 
 
 def test_floats_that_orjson_lays_out_otherwise_are_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

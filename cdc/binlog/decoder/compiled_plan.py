@@ -10,6 +10,7 @@ from cdc.binlog.decoder.charsets import BYTES_PER_CHARACTER, text_decoder
 from cdc.binlog.decoder.compiled import Encoding, Kind, float_text
 from cdc.binlog.decoder.facts import ENUM, SET, STRING
 from cdc.binlog.decoder.mariadb_types import LENGTHS
+from cdc.binlog.decoder.metadata import GEOMETRY_KINDS
 from cdc.binlog.decoder.plan import Plan, Reader
 from cdc.binlog.decoder.port import TableMap
 from cdc.binlog.decoder.projection import Hasher, Projection
@@ -18,8 +19,8 @@ from cdc.model.schema import Column
 _MOST_BYTES = 8  # of a number
 _MOST_MEMBERS = 64  # of a set
 _UTF8 = ("utf8mb4", "utf8mb3")
-_COMPARED_AS_NUMBERS = ("float", "double", "vector")
-"""Types of which two values may be equal and their JSON not: 0.0 and -0.0."""
+_NOT_BY_JSON = frozenset(("float", "double", "vector", *GEOMETRY_KINDS))
+"""Types of which two values may be equal and their JSON not (0.0 and -0.0), or that a lane's hash takes otherwise (objects)."""
 
 
 class ColumnCode(NamedTuple):
@@ -43,7 +44,7 @@ def encoding(table: TableMap, projection: Projection) -> Encoding | None:
     if plan.refusal is not None or plan.only_mariadb or len(set(names)) != len(names) or len(set(key)) != len(key):
         return None
     masked = set(projection.masked)
-    if any(columns[place].type in _COMPARED_AS_NUMBERS and names[place] not in masked for place in key):
+    if any(columns[place].type in _NOT_BY_JSON and names[place] not in masked for place in key):
         return None
     codes = [
         PLAIN if column.name in masked else column_code(column, code, metadata)
