@@ -21,12 +21,12 @@ _LARGE_PART = 8
 
 
 class ReadAhead:
-    """`max_messages` and `max_bytes` hold for each batch; of these there are two at a time at most."""
+    """`max_messages` holds for each batch, `max_bytes` for the two that there are at a time."""
 
     def __init__(self, reader: LaneReader, max_messages: int, max_bytes: int) -> None:
         self._reader = reader
         self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self._max_bytes = max(1, max_bytes // 2)
         self._thread = ThreadPoolExecutor(1, "read-ahead")
         self._next: Future[Sequence[Received]] | None = None
         self._unsent_ack: str | None = None

@@ -82,7 +82,9 @@ class RedisReader:
         count = min(max_messages, 2 * max_bytes // known.largest_bytes)
         if 4 * count < max_messages:
             return None
-        expected_bytes = min(count * self._entry_bytes, 2 * max_bytes)
+        # Where they are much smaller than the largest one, so many that they are as many bytes as are wanted.
+        count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1)
+        expected_bytes = count * self._entry_bytes
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
         # The first of another run may hide that some before it were trimmed: `_next_page` looks.
         if not block or EntryId.parse(self._lane, block.offset(0)) != self._place.next:
