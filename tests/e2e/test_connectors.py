@@ -156,7 +156,7 @@ def test_the_example_keeps_its_tables_in_step(
         monkeypatch.setenv(name, value)
     with Parts(load(file)) as parts:
         # Redis Streams are trimmed behind the sinks; Kafka still has them all.
-        seen = validate_all(parts.queue, quiet_seconds=5 if example.queue == "kafka" else 0.5)
+        seen = validate_all(parts.queue, first_seconds=5 if example.queue == "kafka" else 0.5)
         assert seen > 0 or example.queue == "redis"
 
 

@@ -50,7 +50,7 @@ class Refused:
 
     def apply(self, *statements: str) -> None:
         execute(self.source, *statements)
-        done = cdc("run", self.file, "--drain")
+        done = called("run", self.file, "--drain")
         assert done.returncode == 0, done.stderr
 
     def letters(self) -> list[dict[str, Any]]:

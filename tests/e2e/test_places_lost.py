@@ -21,7 +21,8 @@ from tests.support.wait import until
 KINDS = Kinds("mysql", "redis", "postgresql")
 
 
-@pytest.fixture(scope="module", params=["mysql", "mariadb"])
+# MariaDB behind `make faults`: ten seconds each. tests/integration/test_source_starts.py is about both, always.
+@pytest.fixture(scope="module", params=["mysql", pytest.param("mariadb", marks=pytest.mark.faults)])
 def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_own_source(request.param, tmp_path_factory.mktemp("own"))
     try:

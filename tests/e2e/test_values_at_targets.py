@@ -147,6 +147,7 @@ def test_every_value_of_every_type_reaches_every_target_or_waits_as_a_dead_lette
     _run_all(mysql_db, request, tmp_path)
 
 
+@pytest.mark.faults  # half a minute; the types that only MariaDB has are also in tests/contract and test_values_standing.py
 def test_every_value_of_every_type_reaches_every_target_or_waits_as_a_dead_letter_at_mariadb(
     mariadb_db: Database, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -33,19 +33,20 @@ def assert_valid_event(value: bytes) -> None:
     assert error is None, f"{error.json_path}: {error.message}\n{value.decode()[:2000]}"
 
 
-def validate_all(queue: Queue, *, quiet_seconds: float = 1.0) -> int:
+def validate_all(queue: Queue, *, first_seconds: float = 1.0) -> int:
     """Validates every message that the queue's lanes still have; returns how many they were.
 
-    A lane is over when nothing comes for `quiet_seconds` (Kafka: give it 5, a consumer's first message takes its time).
+    A lane is over when nothing comes for 0.5 s, or `first_seconds` at its beginning (Kafka: give it 5, a consumer's first
+    message takes its time).
     """
-    return sum(_validate_lane(queue, lane, quiet_seconds) for lane in queue.lanes())
+    return sum(_validate_lane(queue, lane, first_seconds) for lane in queue.lanes())
 
 
-def _validate_lane(queue: Queue, lane: str, quiet_seconds: float) -> int:
+def _validate_lane(queue: Queue, lane: str, first_seconds: float) -> int:
     reader = queue.reader("", lane, "")  # "" only looks on
     seen = 0
     try:
-        while received := reader.read(1000, 8 * 1024 * 1024, quiet_seconds):
+        while received := reader.read(1000, 8 * 1024 * 1024, 0.5 if seen else first_seconds):
             for message in received:
                 assert_valid_event(message.value)
             seen += len(received)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cdc.cli.main import run
 from tests.fixtures.servers import Database
-from tests.support.pipeline import cdc, connector, write_connector
+from tests.support.pipeline import connector, write_connector
 
 
 class Shop:
@@ -46,7 +46,7 @@ class Shop:
         return f"{file}:{offset}"
 
     def drain(self) -> None:
-        done = cdc("run", self.file, "--drain")
+        done = called("run", self.file, "--drain")
         assert done.returncode == 0, done.stderr
 
 
