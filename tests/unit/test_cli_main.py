@@ -36,6 +36,59 @@ def test_help_names_every_command_and_imports_none() -> None:
     assert not loaded & {"pydantic", "rich", "pymysql", "redis", "psycopg", "confluent_kafka", "sqlalchemy"}
 
 
+CONNECTOR = """
+name: shop
+source: {url: "mysql://a:b@127.0.0.1", server_id: 5401, tables: [shop.*], start: latest}
+queue: {url: "QUEUE", lanes: 2}
+sink: {url: "TARGET"}
+coordination: {url: "redis://127.0.0.1"}
+"""
+PARTS = {
+    "reader": "made = build.reader(parts, metrics=Metrics().reader('shop'), health=Health())",
+    "sink": "build.sink_worker(parts, 'sink', metrics=Metrics().sink('shop', 'sink'), health=Health())",
+    "run": "",
+}
+DRIVERS = {"psycopg", "confluent_kafka", "sqlalchemy", "redis", "pymysql", "prometheus_client", "rich", "sqlglot"}
+
+
+@pytest.mark.parametrize(
+    ("command", "queue", "target", "loaded"),
+    [
+        ("reader", "redis://127.0.0.1", "sqlite:////x", {"redis", "pymysql", "prometheus_client"}),
+        ("reader", "redis://127.0.0.1", "mysql://a:b@h/x", {"redis", "pymysql", "prometheus_client"}),
+        ("reader", "redis://127.0.0.1", "postgresql://h/x", {"redis", "pymysql", "prometheus_client", "psycopg"}),
+        ("reader", "kafka://h", "sqlite:////x", {"redis", "pymysql", "prometheus_client", "confluent_kafka"}),
+        ("sink", "redis://127.0.0.1", "sqlite:////x", {"redis", "prometheus_client"}),
+        ("sink", "redis://127.0.0.1", "postgresql://h/x", {"redis", "prometheus_client", "psycopg"}),
+        ("run", "kafka://h", "postgresql://h/x", set()),
+    ],
+)
+def test_a_process_loads_what_it_uses(command: str, queue: str, target: str, loaded: set[str], tmp_path: Path) -> None:
+    """SQLAlchemy comes with the first lane that a sink takes, and to no reader."""
+    file = tmp_path / "shop.yaml"
+    file.write_text(CONNECTOR.replace("QUEUE", queue).replace("TARGET", target))
+    making = PARTS[command]
+    probe = f"""
+import sys
+import cdc.cli.main, cdc.cli.run
+from cdc.wiring import build
+from cdc.wiring.connector_file import load
+from cdc.wiring.parts import Parts
+parts = Parts(load({str(file)!r}))
+if {making!r}:
+    from cdc.observe.health import Health
+    from cdc.observe.metrics import Metrics
+    {making}
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stdout.split())
+    assert modules & DRIVERS == loaded
+    other = {"reader": "cdc.processes.sink", "sink": "cdc.processes.reader", "run": "cdc.processes.sink"}
+    assert other[command] not in modules
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_exists_and_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     module, _, attribute = COMMANDS[name].place.partition(":")
