@@ -25,7 +25,6 @@ from cdc.model.errors import PoisonMessage, RowRefused, TableRefused
 from cdc.model.schema import TableSchema
 from cdc.processes.compactor import compact, runs
 from cdc.queue.port import Queue
-from cdc.target.carried import carried
 from cdc.target.port import StoredLetter, Target
 
 PAGE_LETTERS = 2000
@@ -172,6 +171,8 @@ def _present(letter: StoredLetter, schema_of: "_Schemas") -> Change:
     moved = (letter.db, letter.table) != (change.db, change.table)
     if not moved and not letter.since:
         return change
+    from cdc.target.carried import carried  # noqa: PLC0415 - it brings SQLAlchemy, which a list of letters needs not
+
     schema = replace(schema_of(change.schema), db=letter.db, table=letter.table)
     after, schema = carried(change.after, schema, letter.changes)
     return change._replace(db=letter.db, table=letter.table, after=after, schema=schema_of.learn(schema))
