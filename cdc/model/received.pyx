@@ -20,7 +20,7 @@ import orjson
 
 from cdc.model.change import Change, Received
 from cdc.model.checkpoint import SourcePoint
-from cdc.model.json_scan cimport is_digit, is_utf8, number_end, plain_value_end, string_end, value_end
+from cdc.model.message_scan cimport bulk, counted, literal, read_change, whole_number
 from cdc.model.position import Sequence as Place
 
 
@@ -41,190 +41,6 @@ cdef inline Text _text_of(bytes of):
 
 cdef inline bint _same(Text one, Text other) noexcept nogil:
     return one.size == other.size and memcmp(one.data, other.data, one.size) == 0
-
-
-# --- one message -------------------------------------------------------------------------------------------------------
-
-
-cdef inline const uint8_t* _literal(const uint8_t* at, const uint8_t* end, const char* text, Py_ssize_t size) noexcept nogil:
-    if at == NULL or end - at < size or memcmp(at, text, size) != 0:
-        return NULL
-    return at + size
-
-
-cdef inline const uint8_t* _number(const uint8_t* at, const uint8_t* end, int64_t* value) noexcept nogil:
-    """A number that is not negative, of 18 digits at most."""
-    cdef const uint8_t* begin = at
-    cdef int64_t total = 0
-    if at == NULL:
-        return NULL
-    while at < end and is_digit(at[0]) and at - begin < 19:
-        total = total * 10 + (at[0] - 48)
-        at += 1
-    if at == begin or at - begin > 18 or (begin[0] == 0x30 and at - begin > 1):
-        return NULL
-    value[0] = total
-    return at
-
-
-cdef inline const uint8_t* _string(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
-    """From its opening quote to behind the closing one; `text` is what lies between. None with an escape."""
-    cdef bint escaped = False
-    if at == NULL or at >= end or at[0] != 0x22:
-        return NULL
-    text.data = at + 1
-    at = string_end(at + 1, end, &escaped)
-    if at == NULL or escaped:
-        return NULL
-    text.size = at - 1 - text.data
-    return at
-
-
-cdef inline const uint8_t* _string_or_null(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
-    if at != NULL and at < end and at[0] == 0x6e:
-        text.size = 0
-        return _literal(at, end, b"null", 4)
-    return _string(at, end, text)
-
-
-cdef inline const uint8_t* _object_or_null(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    if at == NULL or at >= end or (at[0] != 0x7b and at[0] != 0x6e):
-        return NULL
-    return value_end(at, end)
-
-
-cdef inline const uint8_t* _scalar(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    return NULL if at == NULL else plain_value_end(at, end)
-
-
-cdef bint _is_key(Text key) noexcept nogil:
-    """An object of scalars, names without escapes. Its values' own writing is looked at by who compares them."""
-    cdef const uint8_t* at = key.data
-    cdef const uint8_t* end = at + key.size
-    cdef Text name
-    if key.size < 2 or at[0] != 0x7b:
-        return False
-    at += 1
-    while True:
-        at = _string(at, end, &name)
-        at = _literal(at, end, b":", 1)
-        at = _scalar(at, end)
-        if at == NULL or at >= end:
-            return False
-        if at[0] == 0x7d:
-            return at + 1 == end
-        if at[0] != 0x2c:
-            return False
-        at += 1
-
-
-cdef bint _read(Item* item, TableTexts* table) noexcept nogil:
-    """Reads a change event in the order of fields that render_change gives them. False for any other message."""
-    cdef const uint8_t* at = item.value.data
-    cdef const uint8_t* end = at + item.value.size
-    cdef Text ignored
-    cdef int64_t skipped
-    if item.key.size == 0 or not _is_key(item.key):
-        return False
-    at = _literal(at, end, b'{"before":', 10)
-    at = _object_or_null(at, end)
-    at = _literal(at, end, b',"after":', 9)
-    item.after.data = at
-    at = _object_or_null(at, end)
-    if at == NULL:
-        return False
-    item.after.size = at - item.after.data
-    at = _literal(at, end, b',"source":{"version":', 21)
-    at = _string(at, end, &ignored)
-    at = _literal(at, end, b',"connector":', 13)
-    at = _string(at, end, &ignored)
-    at = _literal(at, end, b',"name":', 8)
-    at = _string(at, end, &ignored)
-    at = _literal(at, end, b',"ts_ms":', 9)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"ts_us":', 9)
-    at = _number(at, end, &item.commit_us)
-    at = _literal(at, end, b',"snapshot":"false","db":', 25)
-    at = _string(at, end, &table.db)
-    at = _literal(at, end, b',"table":', 9)
-    at = _string(at, end, &table.table)
-    at = _literal(at, end, b',"server_id":', 13)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"gtid":', 8)
-    at = _string_or_null(at, end, &item.gtid)
-    at = _literal(at, end, b',"file":', 8)
-    at = _string(at, end, &item.file)
-    at = _literal(at, end, b',"pos":', 7)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"row":', 7)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"thread":', 10)
-    at = _scalar(at, end)
-    at = _literal(at, end, b',"query":', 9)
-    at = _scalar(at, end)
-    at = _literal(at, end, b',"source_id":', 13)
-    at = _string(at, end, &item.source_id)
-    at = _literal(at, end, b',"tx_pos":', 10)
-    at = _number(at, end, &item.tx_pos)
-    at = _literal(at, end, b',"seq":[', 8)
-    at = _number(at, end, &item.seq[0])
-    at = _literal(at, end, b',', 1)
-    at = _number(at, end, &item.seq[1])
-    at = _literal(at, end, b',', 1)
-    at = _number(at, end, &item.seq[2])
-    at = _literal(at, end, b',', 1)
-    at = _number(at, end, &item.seq[3])
-    at = _literal(at, end, b'],"schema":', 11)
-    at = _string(at, end, &table.schema)
-    at = _literal(at, end, b',"token":', 9)
-    at = _number(at, end, &item.token)
-    at = _literal(at, end, b',"lane":', 8)
-    at = _string(at, end, &ignored)
-    at = _literal(at, end, b',"n":', 5)
-    at = _number(at, end, &item.n)
-    if at == NULL:
-        return False
-    item.replay = end - at > 2 and at[0] == 0x2c
-    if item.replay:
-        at = _literal(at, end, b',"replay":true', 14)
-    at = _literal(at, end, b'},"op":"', 8)
-    if at == NULL or at >= end or at[0] not in b"cudr":
-        return False
-    item.op = at[0]
-    at = _literal(at + 1, end, b'","ts_ms":', 10)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"transaction":{"id":', 21)
-    at = _string(at, end, &ignored)
-    at = _literal(at, end, b',"total_order":', 15)
-    at = _number(at, end, &skipped)
-    at = _literal(at, end, b',"data_collection_order":', 25)
-    at = _number(at, end, &skipped)
-    if at == NULL:
-        return False
-    item.ends = end - at > 2 and at[0] == 0x2c
-    if item.ends:
-        at = _literal(at, end, b',"end":true', 11)
-    at = _literal(at, end, b'}}', 2)
-    if at != end or (item.op == 0x64) != (item.after.data[0] == 0x6e):
-        return False
-    return is_utf8(item.value.data, item.value.size) and is_utf8(item.key.data, item.key.size)
-
-
-cdef inline const uint8_t* _counted(const uint8_t* at, const uint8_t* end, uint8_t kind, int64_t* value) noexcept nogil:
-    """The head of one of RESP's arrays or bulk strings; nulls, of size -1, are none."""
-    if at == NULL or at >= end or at[0] != kind:
-        return NULL
-    return _literal(_number(at + 1, end, value), end, b"\r\n", 2)
-
-
-cdef inline const uint8_t* _bulk(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
-    cdef int64_t size
-    at = _counted(at, end, 0x24, &size)
-    if at == NULL or end - at < size + 2:
-        return NULL
-    text.data = at
-    text.size = size
-    return at + size + 2
 
 
 cdef class ReplyReader:
@@ -251,7 +67,7 @@ cdef class ReplyReader:
                 return 1
             kind = data[self._at]
             if kind == 0x2a or kind == 0x24:
-                if _counted(data + self._at, data + fed, kind, &value) == NULL:
+                if counted(data + self._at, data + fed, kind, &value) == NULL:
                     value = 0 if kind == 0x2a else -2  # a null
                 if kind == 0x24:
                     if line + 1 + value + 2 > data + fed:
@@ -318,20 +134,20 @@ cdef class ReceivedBlock:
         block._keeps = reply
         at = <const uint8_t*>PyByteArray_AS_STRING(reply)
         end = at + len(reply)
-        at = _counted(at, end, 0x2a, &entries)
+        at = counted(at, end, 0x2a, &entries)
         while at != NULL and entries > 0:
             entries -= 1
-            at = _counted(at, end, 0x2a, &parts)
+            at = counted(at, end, 0x2a, &parts)
             if parts != 2:
                 return None
             item = block._add()
-            at = _bulk(at, end, &item.offset)
-            at = _counted(at, end, 0x2a, &fields)
+            at = bulk(at, end, &item.offset)
+            at = counted(at, end, 0x2a, &fields)
             item.key.data = item.value.data = item.offset.data
             while at != NULL and fields > 1:
                 fields -= 2
-                at = _bulk(at, end, &name)
-                at = _bulk(at, end, &text)
+                at = bulk(at, end, &name)
+                at = bulk(at, end, &text)
                 if at != NULL and name.size == 1 and name.data[0] == 0x6b:
                     item.key = text
                 elif at != NULL and name.size == 1 and name.data[0] == 0x76:
@@ -381,9 +197,9 @@ cdef class ReceivedBlock:
         for index in range(self.count):
             at = self.items[index].offset.data
             end = at + self.items[index].offset.size
-            at = _number(at, end, &next_token)
-            at = _literal(at, end, b"-", 1)
-            at = _number(at, end, &next_number)
+            at = whole_number(at, end, &next_token)
+            at = literal(at, end, b"-", 1)
+            at = whole_number(at, end, &next_number)
             if at != end:
                 return index
             if not (next_token == token and next_number == number + 1) and not (next_token > token and next_number == 1):
@@ -412,7 +228,7 @@ cdef class ReceivedBlock:
         with nogil:
             for index in range(self.count):
                 item = &self.items[index]
-                if _read(item, &table):
+                if read_change(item, &table):
                     item.table = self._table(table.db, table.table, table.schema)
                     item.kind = CHANGE
         return 0

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
 import orjson
 
 from cdc.model.batch import TableBatch
-from cdc.model.json_scan cimport number_end, string_end, value_end
+from cdc.model.json_scan cimport number_end, value_end
+from cdc.model.json_text cimport copy_escaped, hex_of_base64, is_exact, is_fraction, mysql_escaped, unescaped
 from cdc.model.received cimport CHANGE, Item, ReceivedBlock, ReceivedChange, Text
 
 
@@ -24,6 +25,17 @@ cdef extern from "Python.h":
     double PyOS_string_to_double(const char* text, char** end, object overflow) except? -1.0
     char* PyOS_double_to_string(double value, char format_code, int precision, int flags, int* kind) except NULL
     int Py_DTSF_ADD_DOT_0
+
+
+cdef extern from *:
+    """
+    #ifdef CDC_TIGHT_BUFFERS
+    #define CDC_ROOM_AHEAD 0  /* .ci/sanitized: what is written without having asked for room is seen */
+    #else
+    #define CDC_ROOM_AHEAD 1
+    #endif
+    """
+    const bint ROOM_AHEAD "CDC_ROOM_AHEAD"
 
 
 cdef struct Cell:
@@ -254,7 +266,9 @@ cdef class _Out:
         cdef Py_ssize_t room
         cdef void* moved
         if self.size + more > self.room:
-            room = max(self.room + self.room // 2, self.size + more, 65536)
+            room = self.size + more
+            if ROOM_AHEAD:
+                room = max(self.room + self.room // 2, room, 65536)
             moved = realloc(self.data, room)
             if moved == NULL:
                 raise MemoryError(f"{room} bytes of text")
@@ -271,164 +285,6 @@ cdef class _Out:
         return PyBytes_FromStringAndSize(<char*>self.data, self.size)
 
 
-cdef inline uint8_t* _utf8(uint8_t* to, uint32_t code) noexcept nogil:
-    """A code point of four hex digits that is no surrogate."""
-    if code < 0x80:
-        to[0] = <uint8_t>code
-        return to + 1
-    if code < 0x800:
-        to[0] = <uint8_t>(0xc0 | code >> 6)
-        to[1] = <uint8_t>(0x80 | code & 0x3f)
-        return to + 2
-    to[0] = <uint8_t>(0xe0 | code >> 12)
-    to[1] = <uint8_t>(0x80 | code >> 6 & 0x3f)
-    to[2] = <uint8_t>(0x80 | code & 0x3f)
-    return to + 3
-
-
-cdef inline uint32_t _hex(uint8_t digit) noexcept nogil:
-    return digit - 48 if digit < 58 else (digit | 0x20) - 87
-
-
-cdef uint8_t* _unescaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """What stands between the quotes of a JSON string, in UTF-8; never longer than it was."""
-    cdef const uint8_t* slash
-    cdef uint8_t byte
-    while at < end:
-        slash = <const uint8_t*>memchr(at, 0x5c, end - at)
-        if slash == NULL:
-            slash = end
-        memcpy(to, at, slash - at)
-        to += slash - at
-        at = slash
-        if at == end:
-            break
-        byte = at[1]
-        if byte == 0x75:
-            to = _utf8(to, _hex(at[2]) << 12 | _hex(at[3]) << 8 | _hex(at[4]) << 4 | _hex(at[5]))
-            at += 6
-            continue
-        if byte == 0x6e:
-            byte = 0x0a
-        elif byte == 0x74:
-            byte = 0x09
-        elif byte == 0x72:
-            byte = 0x0d
-        elif byte == 0x62:
-            byte = 0x08
-        elif byte == 0x66:
-            byte = 0x0c
-        to[0] = byte
-        to += 1
-        at += 2
-    return to
-
-
-cdef uint8_t* _copy_escaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
-    r"""COPY's text format escapes the backslash, tab, line feed and carriage return."""
-    cdef uint8_t byte
-    while at < end:
-        byte = at[0]
-        at += 1
-        if byte == 0x5c or byte == 0x09 or byte == 0x0a or byte == 0x0d:
-            to[0] = 0x5c
-            to += 1
-            byte = 0x5c if byte == 0x5c else 0x74 if byte == 0x09 else 0x6e if byte == 0x0a else 0x72
-        to[0] = byte
-        to += 1
-    return to
-
-
-cdef inline uint8_t _mysql_escape(uint8_t byte) noexcept nogil:
-    """What follows the backslash (MySQL manual, 11.1.1 "String Literals"); 0: none is needed."""
-    if byte == 0x27 or byte == 0x22 or byte == 0x5c:
-        return byte
-    if byte >= 0x20:
-        return 0
-    if byte == 0:
-        return 0x30
-    if byte == 0x0a:
-        return 0x6e
-    if byte == 0x0d:
-        return 0x72
-    return 0x5a if byte == 0x1a else 0
-
-
-cdef uint8_t* _mysql_escaped(uint8_t* to, const uint8_t* at, const uint8_t* end) noexcept nogil:
-    cdef uint8_t byte, escape
-    while at < end:
-        byte = at[0]
-        at += 1
-        escape = _mysql_escape(byte)
-        if escape:
-            to[0] = 0x5c
-            to += 1
-            byte = escape
-        to[0] = byte
-        to += 1
-    return to
-
-
-cdef inline int _sextet(uint8_t digit) noexcept nogil:
-    """RFC 4648, table 1; -1 for what is no digit."""
-    if 0x41 <= digit <= 0x5a:
-        return digit - 0x41
-    if 0x61 <= digit <= 0x7a:
-        return digit - 71
-    if 0x30 <= digit <= 0x39:
-        return digit + 4
-    return 62 if digit == 0x2b else 63 if digit == 0x2f else -1
-
-
-cdef uint8_t* _hex_of_base64(uint8_t* to, const uint8_t* at, Py_ssize_t size) noexcept nogil:
-    """The bytes of a base64 text as hex digits; NULL where it is not just digits and padding."""
-    cdef const char* digits = b"0123456789abcdef"
-    cdef const uint8_t* end = at + size
-    cdef int one, two, three, four, count, place
-    cdef uint32_t bits
-    cdef uint8_t byte
-    if size % 4:
-        return NULL
-    while at < end:
-        count = 3
-        if at + 4 == end and at[3] == 0x3d:
-            count = 1 if at[2] == 0x3d else 2
-        one, two = _sextet(at[0]), _sextet(at[1])
-        three = 0 if count < 2 else _sextet(at[2])
-        four = 0 if count < 3 else _sextet(at[3])
-        if one < 0 or two < 0 or three < 0 or four < 0:
-            return NULL
-        bits = <uint32_t>(one << 18 | two << 12 | three << 6 | four)
-        for place in range(count):
-            byte = <uint8_t>(bits >> (16 - 8 * place) & 255)
-            to[0] = digits[byte >> 4]
-            to[1] = digits[byte & 15]
-            to += 2
-        at += 4
-    return to
-
-
-cdef bint _is_exact(const uint8_t* at, Py_ssize_t size) noexcept nogil:
-    """A number without an exponent (MySQL manual, 11.1.2 "Numeric Literals")."""
-    cdef const uint8_t* end = at + size
-    cdef const uint8_t* begin
-    if at < end and at[0] == 0x2d:
-        at += 1
-    begin = at
-    while at < end and 48 <= at[0] < 58:
-        at += 1
-    if at == begin:
-        return False
-    if at < end and at[0] == 0x2e:
-        at += 1
-        begin = at
-        while at < end and 48 <= at[0] < 58:
-            at += 1
-        if at == begin:
-            return False
-    return at == end
-
-
 cdef bytes _float(const uint8_t* at, Py_ssize_t size):
     """As Python writes the number."""
     cdef bytes text = PyBytes_FromStringAndSize(<char*>at, size)
@@ -438,14 +294,6 @@ cdef bytes _float(const uint8_t* at, Py_ssize_t size):
         return <bytes>made
     finally:
         PyMem_Free(made)
-
-
-cdef inline bint _is_fraction(const uint8_t* at, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t index
-    for index in range(size):
-        if at[index] == 0x2e or at[index] | 0x20 == 0x65:
-            return True
-    return False
 
 
 def _copy_text(value):
@@ -547,14 +395,14 @@ cdef class ReceivedRows:
                     else:
                         # Unescaped behind where it is escaped again: that is at most twice as long.
                         made = to + size
-                        to = _copy_escaped(to, made, _unescaped(made, value + 1, value + size - 1))
-                elif change[at] is None and value[0] < 0x3a and not _is_fraction(value, size):
+                        to = copy_escaped(to, made, unescaped(made, value + 1, value + size - 1))
+                elif change[at] is None and value[0] < 0x3a and not is_fraction(value, size):
                     memcpy(to, value, size)
                     to += size
                 else:
                     made = NULL
                     if hexed[at] and value[0] == 0x22:
-                        made = _hex_of_base64(to + 3, value + 1, size - 2)
+                        made = hex_of_base64(to + 3, value + 1, size - 2)
                     if made != NULL:
                         memcpy(to, b"\\\\x", 3)
                         to = made
@@ -562,7 +410,7 @@ cdef class ReceivedRows:
                     out.size = to - out.data
                     text = self._converted(value, size, change[at], _copy_text)
                     to = out.reserve(2 * len(text) + 2 * slot.item.after.size + 32 * count + 16)
-                    to = _copy_escaped(to, <const uint8_t*>PyBytes_AS_STRING(text), <const uint8_t*>PyBytes_AS_STRING(text) + len(text))
+                    to = copy_escaped(to, <const uint8_t*>PyBytes_AS_STRING(text), <const uint8_t*>PyBytes_AS_STRING(text) + len(text))
             to[0] = 0x0a
             out.size = to + 1 - out.data
         return out.text()
@@ -610,7 +458,7 @@ cdef class ReceivedRows:
                     memcpy(to, b"NULL", 4)
                     to += 4
                 elif kind < 2 and value[0] == 0x22:
-                    if kind == 1 and _is_exact(value + 1, size - 2):
+                    if kind == 1 and is_exact(value + 1, size - 2):
                         memcpy(to, value + 1, size - 2)
                         to += size - 2
                         continue
@@ -621,13 +469,13 @@ cdef class ReceivedRows:
                         memcpy(to, value + 1, size - 2)
                         to += size - 2
                     elif memchr(value, 0x5c, size) == NULL:
-                        to = _mysql_escaped(to, value + 1, value + size - 1)
+                        to = mysql_escaped(to, value + 1, value + size - 1)
                     else:
                         made = to + size
-                        to = _mysql_escaped(to, made, _unescaped(made, value + 1, value + size - 1))
+                        to = mysql_escaped(to, made, unescaped(made, value + 1, value + size - 1))
                     to[0] = 0x27
                     to += 1
-                elif kind < 2 and value[0] < 0x3a and not _is_fraction(value, size):
+                elif kind < 2 and value[0] < 0x3a and not is_fraction(value, size):
                     memcpy(to, value, size)
                     to += size
                 elif kind < 2 and value[0] < 0x3a:
@@ -643,7 +491,7 @@ cdef class ReceivedRows:
                 else:
                     made = NULL
                     if kind == 2 and value[0] == 0x22:
-                        made = _hex_of_base64(to + 2, value + 1, size - 2)
+                        made = hex_of_base64(to + 2, value + 1, size - 2)
                     if made != NULL:
                         memcpy(to, b"x'", 2)
                         made[0] = 0x27

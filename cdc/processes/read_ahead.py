@@ -57,10 +57,7 @@ class ReadAhead:
 
     def _is_large(self, received: Sequence[Received]) -> bool:
         """One message alone may be larger than a batch: then two would be too much."""
-        if isinstance(received, ReceivedBlock):
-            size = received.value_bytes
-        else:
-            size = sum(len(message.value) for message in received)
+        size = received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)
         large = max(len(received) / self._max_messages, size / self._max_bytes) >= 1 / _LARGE_PART
         return large and size <= self._max_bytes
 

@@ -1,0 +1,188 @@
+# cython: language_level=3
+"""Steps over the text of a message, and of Redis' replies. As in json_scan: where they stand then, or NULL; NULL stays NULL."""
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcmp
+
+from cdc.model.json_scan cimport is_digit, is_utf8, plain_value_end, string_end, value_end
+from cdc.model.received cimport Item, TableTexts, Text
+
+
+cdef inline const uint8_t* literal(const uint8_t* at, const uint8_t* end, const char* text, Py_ssize_t size) noexcept nogil:
+    if at == NULL or end - at < size or memcmp(at, text, size) != 0:
+        return NULL
+    return at + size
+
+
+cdef inline const uint8_t* whole_number(const uint8_t* at, const uint8_t* end, int64_t* value) noexcept nogil:
+    """A number that is not negative, of 18 digits at most."""
+    cdef const uint8_t* begin = at
+    cdef int64_t total = 0
+    if at == NULL:
+        return NULL
+    while at < end and is_digit(at[0]) and at - begin < 19:
+        total = total * 10 + (at[0] - 48)
+        at += 1
+    if at == begin or at - begin > 18 or (begin[0] == 0x30 and at - begin > 1):
+        return NULL
+    value[0] = total
+    return at
+
+
+cdef inline const uint8_t* plain_string(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    """From its opening quote to behind the closing one; `text` is what lies between. None with an escape."""
+    cdef bint escaped = False
+    if at == NULL or at >= end or at[0] != 0x22:
+        return NULL
+    text.data = at + 1
+    at = string_end(at + 1, end, &escaped)
+    if at == NULL or escaped:
+        return NULL
+    text.size = at - 1 - text.data
+    return at
+
+
+cdef inline const uint8_t* _string_or_null(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    if at != NULL and at < end and at[0] == 0x6e:
+        text.size = 0
+        return literal(at, end, b"null", 4)
+    return plain_string(at, end, text)
+
+
+cdef inline const uint8_t* _object_or_null(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    if at == NULL or at >= end or (at[0] != 0x7b and at[0] != 0x6e):
+        return NULL
+    return value_end(at, end)
+
+
+cdef inline const uint8_t* _scalar(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    return NULL if at == NULL else plain_value_end(at, end)
+
+
+cdef inline bint _is_key(Text key) noexcept nogil:
+    """An object of scalars, names without escapes. Its values' own writing is looked at by who compares them."""
+    cdef const uint8_t* at = key.data
+    cdef const uint8_t* end = at + key.size
+    cdef Text name
+    if key.size < 2 or at[0] != 0x7b:
+        return False
+    at += 1
+    while True:
+        at = plain_string(at, end, &name)
+        at = literal(at, end, b":", 1)
+        at = _scalar(at, end)
+        if at == NULL or at >= end:
+            return False
+        if at[0] == 0x7d:
+            return at + 1 == end
+        if at[0] != 0x2c:
+            return False
+        at += 1
+
+
+cdef inline bint read_change(Item* item, TableTexts* table) noexcept nogil:
+    """Reads a change event in the order of fields that render_change gives them. False for any other message."""
+    cdef const uint8_t* at = item.value.data
+    cdef const uint8_t* end = at + item.value.size
+    cdef Text ignored
+    cdef int64_t skipped
+    if item.key.size == 0 or not _is_key(item.key):
+        return False
+    at = literal(at, end, b'{"before":', 10)
+    at = _object_or_null(at, end)
+    at = literal(at, end, b',"after":', 9)
+    item.after.data = at
+    at = _object_or_null(at, end)
+    if at == NULL:
+        return False
+    item.after.size = at - item.after.data
+    at = literal(at, end, b',"source":{"version":', 21)
+    at = plain_string(at, end, &ignored)
+    at = literal(at, end, b',"connector":', 13)
+    at = plain_string(at, end, &ignored)
+    at = literal(at, end, b',"name":', 8)
+    at = plain_string(at, end, &ignored)
+    at = literal(at, end, b',"ts_ms":', 9)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"ts_us":', 9)
+    at = whole_number(at, end, &item.commit_us)
+    at = literal(at, end, b',"snapshot":"false","db":', 25)
+    at = plain_string(at, end, &table.db)
+    at = literal(at, end, b',"table":', 9)
+    at = plain_string(at, end, &table.table)
+    at = literal(at, end, b',"server_id":', 13)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"gtid":', 8)
+    at = _string_or_null(at, end, &item.gtid)
+    at = literal(at, end, b',"file":', 8)
+    at = plain_string(at, end, &item.file)
+    at = literal(at, end, b',"pos":', 7)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"row":', 7)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"thread":', 10)
+    at = _scalar(at, end)
+    at = literal(at, end, b',"query":', 9)
+    at = _scalar(at, end)
+    at = literal(at, end, b',"source_id":', 13)
+    at = plain_string(at, end, &item.source_id)
+    at = literal(at, end, b',"tx_pos":', 10)
+    at = whole_number(at, end, &item.tx_pos)
+    at = literal(at, end, b',"seq":[', 8)
+    at = whole_number(at, end, &item.seq[0])
+    at = literal(at, end, b',', 1)
+    at = whole_number(at, end, &item.seq[1])
+    at = literal(at, end, b',', 1)
+    at = whole_number(at, end, &item.seq[2])
+    at = literal(at, end, b',', 1)
+    at = whole_number(at, end, &item.seq[3])
+    at = literal(at, end, b'],"schema":', 11)
+    at = plain_string(at, end, &table.schema)
+    at = literal(at, end, b',"token":', 9)
+    at = whole_number(at, end, &item.token)
+    at = literal(at, end, b',"lane":', 8)
+    at = plain_string(at, end, &ignored)
+    at = literal(at, end, b',"n":', 5)
+    at = whole_number(at, end, &item.n)
+    if at == NULL:
+        return False
+    item.replay = end - at > 2 and at[0] == 0x2c
+    if item.replay:
+        at = literal(at, end, b',"replay":true', 14)
+    at = literal(at, end, b'},"op":"', 8)
+    if at == NULL or at >= end or at[0] not in b"cudr":
+        return False
+    item.op = at[0]
+    at = literal(at + 1, end, b'","ts_ms":', 10)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"transaction":{"id":', 21)
+    at = plain_string(at, end, &ignored)
+    at = literal(at, end, b',"total_order":', 15)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"data_collection_order":', 25)
+    at = whole_number(at, end, &skipped)
+    if at == NULL:
+        return False
+    item.ends = end - at > 2 and at[0] == 0x2c
+    if item.ends:
+        at = literal(at, end, b',"end":true', 11)
+    at = literal(at, end, b'}}', 2)
+    if at != end or (item.op == 0x64) != (item.after.data[0] == 0x6e):
+        return False
+    return is_utf8(item.value.data, item.value.size) and is_utf8(item.key.data, item.key.size)
+
+
+cdef inline const uint8_t* counted(const uint8_t* at, const uint8_t* end, uint8_t kind, int64_t* value) noexcept nogil:
+    """The head of one of RESP's arrays or bulk strings; nulls, of size -1, are none."""
+    if at == NULL or at >= end or at[0] != kind:
+        return NULL
+    return literal(whole_number(at + 1, end, value), end, b"\r\n", 2)
+
+
+cdef inline const uint8_t* bulk(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
+    cdef int64_t size
+    at = counted(at, end, 0x24, &size)
+    if at == NULL or end - at < size + 2:
+        return NULL
+    text.data = at
+    text.size = size
+    return at + size + 2
