@@ -17,6 +17,7 @@ from cdc.queue.entry_id import EntryId
 from cdc.queue.redis_reader import RedisReader
 from cdc.queue.redis_store import RedisStore
 from cdc.queue.redis_streams import RedisStreamsQueue
+from tests.support.own_redis import start_cluster_node
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, seconds_of, take
 from tests.support.wait import until
 
@@ -435,8 +436,15 @@ def test_a_redis_that_was_killed_with_its_file_goes_on(own_redis: Callable[..., 
     queue.close()
 
 
-def test_a_cluster_takes_every_script(own_redis: Callable[..., Server]) -> None:
-    server = own_redis("--cluster-enabled", "yes")
+@pytest.fixture
+def cluster_node(tmp_path: Path) -> Iterator[Server]:
+    server = start_cluster_node(tmp_path / "node")
+    yield server
+    server.remove()
+
+
+def test_a_cluster_takes_every_script(cluster_node: Server) -> None:
+    server = cluster_node
     address = server.url.removeprefix("redis://").split("/")[0]
     host, port = address.split(":")
     command = [*server.commands["redis-cli"], "-h", host, "-p", port, "cluster", "addslotsrange", "0", "16383"]
