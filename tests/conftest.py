@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("lockstep")
+settings.register_profile("lockstep", deadline=None)
 settings.load_profile("lockstep")
 
 _TESTS = Path(__file__).parent
