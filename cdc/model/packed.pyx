@@ -60,6 +60,38 @@ cdef inline Text _text(bytes of):
     return text
 
 
+# Batches are of much the same size: their memory goes round, and is not given back to the system and asked for anew, page by
+# page. Taken and kept under the GIL.
+cdef enum:
+    MOST_KEPT = 2
+    MOST_KEPT_BYTES = 8388608
+
+cdef uint8_t* _buffers[MOST_KEPT]
+cdef Py_ssize_t _capacities[MOST_KEPT]
+cdef int _count = 0
+
+
+cdef bint _keep(uint8_t* data, Py_ssize_t capacity) noexcept:
+    global _count
+    if _count == MOST_KEPT or capacity > MOST_KEPT_BYTES:
+        return False
+    _buffers[_count] = data
+    _capacities[_count] = capacity
+    _count += 1
+    return True
+
+
+cdef uint8_t* _kept(Py_ssize_t* capacity) noexcept:
+    """NULL, and a capacity of 0, where none is there."""
+    global _count
+    if _count == 0:
+        capacity[0] = 0
+        return NULL
+    _count -= 1
+    capacity[0] = _capacities[_count]
+    return _buffers[_count]
+
+
 cdef class Lanes:
     """The lanes of a run, numbered in the order in which they are named."""
 
@@ -121,12 +153,15 @@ cdef class PackedMessages:
             self._reserve(capacity)
 
     def __dealloc__(self):
-        free(self.data)
+        if self.data != NULL and not _keep(self.data, self.capacity):
+            free(self.data)
         free(self.items)
 
     cdef int _reserve(self, Py_ssize_t more) except -1:
         cdef Py_ssize_t capacity
         cdef void* moved
+        if self.data == NULL:
+            self.data = _kept(&self.capacity)
         if more > self.capacity - self.size:
             capacity = max(self.capacity + self.capacity // 2, self.size + more, 16384)
             moved = realloc(self.data, capacity)
