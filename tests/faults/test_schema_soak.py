@@ -4,6 +4,7 @@ SQLite is left out: it keeps a FLOAT as the double of its text, so that some con
 
 import os
 import random
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -114,6 +115,7 @@ def test_random_ddl_between_dml_leaves_both_sides_equal(
     # A MySQL target refuses names with a backtick (docs/types.md).
     monkeypatch.setattr(ddl_space, "_NAMES", tuple(name for name in ddl_space._NAMES if "`" not in name))
     sinks = {name: sinks[name] for name in ("postgresql", "mysql")}
+    sys.stdout.write(f"CDC_SOAK_SEED={SEED}\n")  # shown where it fails, in whatever way
     space = DdlSpace(SEED, flavor="mysql", without=OTHER_AT_TARGETS)
     file = connector_file(tmp_path, mysql_db, sinks, queue_sections("redis"), order)
     with closing(mysql_connection(mysql_db.url)) as connection, Fleet(file, tmp_path) as fleet:
