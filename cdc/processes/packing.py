@@ -59,7 +59,7 @@ class Packing:
         commit_us = transaction.commit_us
         table = self._tables.get((rows.db, rows.table))
         if table is None:
-            table = b"%b" % orjson.dumps({"db": rows.db, "table": rows.table})[1:-1]
+            table = orjson.dumps({"db": rows.db, "table": rows.table})[1:-1]
             self._tables[rows.db, rows.table] = table
         dumps = orjson.dumps
         generation, file, offset, _ = event.seq
