@@ -14,6 +14,7 @@ from cdc.model.change import Row, Value
 from cdc.model.errors import RowRefused, TargetRefused
 from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import ModifyColumn, RenameColumn, SchemaChange, SetKey
+from cdc.target.sql.conversions import midnight
 from cdc.target.sql.names import shown
 from cdc.target.sql.reshape import Place, Reshaped, reshape
 from cdc.target.sql.typemap import BLOB_BYTES, INTEGERS, TEXT_BYTES, integer_range
@@ -109,6 +110,8 @@ def _value(schema: TableSchema, place: Place, value: Value) -> Value:
 
 def _converted(before: Column, after: Column, value: Value) -> Value:
     """None: not exact."""
+    if (before.type, after.type) == ("date", "datetime"):
+        return str(value) + midnight(after)
     for kinds, rule in _RULES:
         if before.type in kinds and after.type in kinds:
             return rule(before, after, value)

@@ -321,6 +321,8 @@ REWRITTEN: list[tuple[Column, Column, Value, Value]] = [
     _longer_fraction("time"),
     _longer_fraction("datetime"),
     _longer_fraction("timestamp", "Z"),
+    (Column("v", "date"), Column("v", "datetime", scale=0), "2024-02-29", "2024-02-29T00:00:00"),
+    (Column("v", "date"), Column("v", "datetime", scale=3), "1000-01-01", "1000-01-01T00:00:00.000"),
     (Column("v", "decimal", precision=5, scale=2), Column("v", "decimal", precision=9, scale=4), "-1.50", "-1.5000"),
     (Column("v", "decimal", precision=5, scale=0), Column("v", "decimal", precision=9, scale=1), "15", "15.0"),
     (Column("v", "varchar", length=9, **UTF8), Column("v", "char", length=9, **UTF8), "a  ", "a"),

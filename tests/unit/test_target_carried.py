@@ -128,6 +128,8 @@ def _number(kind: str, **more: Any) -> Column:
         (_number("decimal", precision=5, scale=0), _number("decimal", precision=8, scale=2), "-7", "-7.00"),
         (_number("decimal", precision=5, scale=1), _number("decimal", precision=7, scale=3), "1.5", "1.500"),
         (_number("datetime", scale=0), _number("datetime", scale=3), "2024-02-29T01:02:03", "2024-02-29T01:02:03.000"),
+        (_number("date"), _number("datetime", scale=0), "2024-02-29", "2024-02-29T00:00:00"),
+        (_number("date"), _number("datetime", scale=2), "2024-02-29", "2024-02-29T00:00:00.00"),
         (
             _number("timestamp", scale=1),
             _number("timestamp", scale=2),

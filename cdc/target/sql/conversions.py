@@ -92,6 +92,8 @@ def _sign(before: Column, after: Column) -> Verdict:
 
 
 def _times(_dialect: SqlDialect, before: Column, after: Column) -> Verdict:
+    if (before.type, after.type) == ("date", "datetime"):
+        return Exact()
     if before.type != after.type:
         return Inexact("MySQL converts its values, by the time zone of the session where a TIMESTAMP is one of both")
     if (after.scale or 0) < (before.scale or 0):
@@ -192,10 +194,17 @@ def rewriting(dialect: SqlDialect, before: Column, after: Column) -> str | None:
         return "TRIM(TRAILING ' ' FROM {c})" if dialect.name == "mysql" else "rtrim({c}, ' ')"
     if dialect.name != "sqlite":
         return None
+    if (before.type, after.type) == ("date", "datetime"):
+        return f"{{c}} || '{midnight(after)}'"
     added = (after.scale or 0) - (before.scale or 0)
     if after.type == before.type and added > 0 and after.type in {"decimal", "time", "datetime", "timestamp"}:
         return _longer_fraction(after.type, before.scale or 0, added)
     return None
+
+
+def midnight(after: Column) -> str:
+    """What a DATE's text gets behind it in a DATETIME."""
+    return "T00:00:00" + "." * bool(after.scale) + "0" * (after.scale or 0)
 
 
 def _longer_fraction(kind: str, digits: int, added: int) -> str:
