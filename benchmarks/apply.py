@@ -28,6 +28,7 @@ UPDATED = "apply_updated"
 FULL = "apply_full"
 SINK = "lockstep sink"
 BARE = "bare loop"
+BARE_RENDERED = "bare loop, rendered before"
 DEBEZIUM_SINK = "Debezium JDBC sink"
 CONFLUENT_SINK = "Confluent JDBC sink"
 _UPDATED_FROM = 10_000_000
@@ -166,11 +167,11 @@ def _reset(case: Case) -> None:
 
 
 def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]:
-    def bare() -> Run:
+    def bare(*, rendered: bool) -> Run:
         _reset(case)
         return run_child(
             python_child("bare_apply"),
-            bare_job(case.target, case.lanes, case.kind, case.table),
+            bare_job(case.target, case.lanes, case.kind, case.table, rendered=rendered),
             seconds=setting.seconds,
             servers=(case.target.server,),
         )[0]
@@ -191,14 +192,15 @@ def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]
         return run
 
     return [
-        Contestant(BARE, bare),
+        Contestant(BARE, lambda: bare(rendered=False)),
+        Contestant(BARE_RENDERED, lambda: bare(rendered=True)),
         Contestant(SINK, lambda: _sink(setting, case)),
         Contestant(DEBEZIUM_SINK, debezium),
         Contestant(CONFLUENT_SINK, _confluent),
     ]
 
 
-def bare_job(target: Target, lanes: Lanes, kind: str, table: str) -> dict[str, Any]:
+def bare_job(target: Target, lanes: Lanes, kind: str, table: str, *, rendered: bool) -> dict[str, Any]:
     return {
         "flavor": target.flavor,
         "target": target.url,
@@ -208,6 +210,7 @@ def bare_job(target: Target, lanes: Lanes, kind: str, table: str) -> dict[str, A
         "kind": kind,
         "files": [str(file) for file in lanes.files],
         "rows": lanes.rows,
+        "rendered": rendered,
         "processes": WORKERS,
     }
 

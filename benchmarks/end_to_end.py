@@ -24,6 +24,7 @@ from cdc.local import Server
 
 TABLE = "flow"
 BARE = "bare COPY and merge"
+BARE_RENDERED = "bare COPY and merge, rendered before"
 DEBEZIUM_PIPELINE = "Debezium engine with its JDBC sink"
 COMPILED = "lockstep, compiled"
 PYTHON = "lockstep, python"
@@ -47,9 +48,9 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
         reset()
         return pipeline(setting, target, binlog, lanes, decoder)
 
-    def bare() -> Run:
+    def bare(*, rendered: bool) -> Run:
         reset()
-        job = bare_job(target, lanes, "inserts", TABLE)
+        job = bare_job(target, lanes, "inserts", TABLE, rendered=rendered)
         return run_child(python_child("bare_apply"), job, seconds=setting.seconds, servers=(postgresql,))[0]
 
     def debezium() -> Run:
@@ -64,7 +65,8 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
 
     outcomes = interleaved(
         [
-            Contestant(BARE, bare),
+            Contestant(BARE, lambda: bare(rendered=False)),
+            Contestant(BARE_RENDERED, lambda: bare(rendered=True)),
             Contestant(COMPILED, lambda: product("compiled")),
             Contestant(PYTHON, lambda: product("python")),
             Contestant(DEBEZIUM_PIPELINE, debezium),

@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 
 class Lanes(NamedTuple):
-    """`files`: for each lane, a pickle of its rows in batches. `first` and `last`: (id, k) of each lane's ends."""
+    """`files`: for each lane, a pickle of its rows (dicts) in batches. `first` and `last`: (id, k) of each lane's ends."""
 
     files: Sequence[Path]
     first: Sequence[Pair]
@@ -26,18 +26,21 @@ class Lanes(NamedTuple):
 
 def by_lane(job: dict[str, Any], folder: Path, name: str) -> Lanes:
     """Reads the binlog once, by the product's own routing. All rows have the columns id, k, c and pad."""
-    lanes: dict[str, list[tuple[int, int, str, str]]] = {}
+    lanes: dict[str, list[dict[str, Any]]] = {}
     for batch in batches(job):
         for message in batch:
             if message.key is not None:
-                after = orjson.loads(message.value)["after"]
-                row = (after["id"], after["k"], after["c"], after["pad"])
-                lanes.setdefault(message.lane, []).append(row)
+                lanes.setdefault(message.lane, []).append(orjson.loads(message.value)["after"])
     files = []
     for lane, rows in sorted(lanes.items()):
         file = folder / f"{name}-{lane}.pickle"
         parts = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
         file.write_bytes(pickle.dumps(parts))
         files.append(file)
-    ends = [(rows[0][:2], rows[-1][:2]) for _, rows in sorted(lanes.items())]
-    return Lanes(files, [one for one, _ in ends], [one for _, one in ends], sum(map(len, lanes.values())))
+    first = [_pair(rows[0]) for _, rows in sorted(lanes.items())]
+    last = [_pair(rows[-1]) for _, rows in sorted(lanes.items())]
+    return Lanes(files, first, last, sum(map(len, lanes.values())))
+
+
+def _pair(row: dict[str, Any]) -> Pair:
+    return row["id"], row["k"]
