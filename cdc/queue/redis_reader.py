@@ -86,8 +86,7 @@ class RedisReader:
         count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1)
         expected_bytes = count * self._entry_bytes
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
-        # The first of another run may hide that some before it were trimmed: `_next_page` looks.
-        if not block or EntryId.parse(self._lane, block.offset(0)) != self._place.next:
+        if not block or not self._continues(EntryId.parse(self._lane, block.offset(0))):
             return None
         self._entry_bytes = block.value_bytes // len(block) + _ENTRY_OVERHEAD_BYTES
         whole = block.consecutive(*self._place)
@@ -96,6 +95,16 @@ class RedisReader:
             return block.part(0, whole)
         self._known = known
         return block
+
+    def _continues(self, first: EntryId) -> bool:
+        """Whether nothing is missing before what came. The first of another run may hide that some before it were trimmed:
+        that is asked after it came, since what is trimmed stays so. `_next_page` tells what is wrong."""
+        if first == self._place.next:
+            return True
+        trimmed = self._store.field("acks", f"/{self._lane}")
+        if trimmed is not None and EntryId.parse(self._lane, trimmed.decode()) > self._place:
+            return False
+        return first.follows(self._place)
 
     def _next_page(self, max_messages: int, max_bytes: int, *, few: bool) -> Sequence[Received]:
         """`few`: none where there are many, but what is known of them."""
