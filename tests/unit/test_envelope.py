@@ -1,12 +1,15 @@
 """What the reader renders, the schema describes and the sink parses: one wire format."""
 
 import itertools
+import tracemalloc
 from collections.abc import Sequence as Many
+from typing import Any
 
 import orjson
 import pytest
 
-from cdc.model.change import Change, Draft, Marker, Row, Transaction, parse, render_change, render_marker
+from cdc import __version__
+from cdc.model.change import Change, Draft, Marker, Message, Row, Transaction, parse, render_change, render_marker
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.errors import PoisonMessage
 from cdc.model.position import Sequence
@@ -67,27 +70,106 @@ def test_everything_that_a_reader_sends_is_as_the_schema_says(
     assert {bool(event["source"].get("replay")) for event in events if "marker" not in event} == {True, False}
 
 
+def rendered_change(draft: Draft, transaction: Transaction = TRANSACTION, **other: Any) -> Message:
+    given: dict[str, Any] = {
+        "connector": "shop",
+        "flavor": "mariadb",
+        "transaction": transaction,
+        "seq": Sequence(0, 1, 100, 0),
+        "event_offset": 100,
+        "lane": "0",
+        "n": 1,
+        "token": 0,
+        "total_order": 1,
+        "table_order": 1,
+        "ends_transaction": True,
+        "replay": False,
+        "now_ms": 0,
+    }
+    return render_change(draft, **{**given, **other})
+
+
 def test_mariadb_events_without_gtid_are_as_the_schema_says() -> None:
     transaction = Transaction(SourcePoint("1", "m.000001", 4), 1, None, None, 0)
     for draft in DRAFTS:
-        message = render_change(
-            draft,
-            connector="shop",
-            flavor="mariadb",
-            transaction=transaction,
-            seq=Sequence(0, 1, 100, 0),
-            event_offset=100,
-            lane="0",
-            n=1,
-            token=0,
-            total_order=1,
-            table_order=1,
-            ends_transaction=True,
-            replay=False,
-            now_ms=0,
-        )
+        message = rendered_change(draft, transaction)
         assert_valid_event(message.value)
         assert orjson.loads(message.value)["transaction"]["id"] == "m.000001:4"
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize("query", [None, "UPDATE t SET a = \"100%\", é = '\n'"])
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("ends", [False, True])
+def test_the_text_of_a_change_event_is_orjsons(draft: Draft, query: str | None, replay: bool, ends: bool) -> None:
+    for lane, row in ("0", 0), ('läd"en.x/1', 7):
+        message = rendered_change(
+            draft,
+            connector='s"höp',
+            seq=Sequence(3, 4, 5_000_000_000, row),
+            event_offset=5_000_000_000,
+            lane=lane,
+            n=12,
+            token=13,
+            total_order=14,
+            table_order=15,
+            ends_transaction=ends,
+            replay=replay,
+            now_ms=1_700_000_000_999,
+            query=query,
+        )
+        assert message.key == orjson.dumps(draft.key)
+        assert message.lane == lane
+        source = {
+            "version": __version__,
+            "connector": "mariadb",
+            "name": 's"höp',
+            "ts_ms": 1_700_000_000_123,
+            "ts_us": 1_700_000_000_123_456,
+            "snapshot": "false",
+            "db": draft.db,
+            "table": draft.table,
+            "server_id": 1,
+            "gtid": TRANSACTION.gtid,
+            "file": POINT.file,
+            "pos": 5_000_000_000,
+            "row": row,
+            "thread": 8,
+            "query": query,
+            "source_id": POINT.source_id,
+            "tx_pos": 1234,
+            "seq": [3, 4, 5_000_000_000, row],
+            "schema": draft.schema,
+            "token": 13,
+            "lane": lane,
+            "n": 12,
+        }
+        if replay:
+            source["replay"] = True
+        order: dict[str, object] = {"id": TRANSACTION.gtid, "total_order": 14, "data_collection_order": 15}
+        if ends:
+            order["end"] = True
+        whole = {
+            "before": draft.before,
+            "after": draft.after,
+            "source": source,
+            "op": draft.op,
+            "ts_ms": 1_700_000_000_999,
+            "transaction": order,
+        }
+        assert message.value == orjson.dumps(whole)
+
+
+def test_a_message_that_waits_holds_no_more_memory_than_its_bytes() -> None:
+    rendered_change(DRAFTS[0])
+    tracemalloc.start()
+    try:
+        waiting = [rendered_change(DRAFTS[0], n=n) for n in range(200)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = sum(len(message.value) + len(message.key or b"") for message in waiting)
+    assert held < size + 400 * len(waiting)  # three objects and their places in a tuple and a list
 
 
 def test_a_change_event_comes_back_as_it_went() -> None:
