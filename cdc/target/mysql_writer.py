@@ -66,6 +66,7 @@ class MySqlWriter:
             previous = self._compare_and_set(lane, token)
             # Only now: before, the former holder could still have opened another one.
             end_ddl(self._session(), lock_name(self._session(), self._names, lane))
+            self._everything()[1].planner.prepare()
         self._token = token
         return previous
 

@@ -6,6 +6,7 @@ tables and the fence by session depend on it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from psycopg import errors as sqlstate
@@ -24,6 +25,7 @@ from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
 
 if TYPE_CHECKING:
+    from cdc.target.postgresql_engine import Reflecting
     from cdc.target.postgresql_writer import PostgresqlWriter
     from cdc.target.sql.plan import Planner
 
@@ -100,10 +102,16 @@ class PostgresqlTarget:
         """Nothing is kept open between calls."""
 
     def _planner(self) -> "Planner":
-        from cdc.target.postgresql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
-        from cdc.target.sql.plan import Planner  # noqa: PLC0415
+        from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
-        return Planner(self._config, POSTGRESQL, Reflecting(self._plain_connection))
+        return Planner(self._config, POSTGRESQL, self._reflecting)
+
+    @cached_property
+    def _reflecting(self) -> "Reflecting":
+        """One for all lanes: its statements are compiled once."""
+        from cdc.target.postgresql_engine import Reflecting  # noqa: PLC0415
+
+        return Reflecting(self._plain_connection)
 
     def _read(self, read: Callable[[Connection], _T], *, empty: _T) -> _T:
         with self._session() as connection, mapping():

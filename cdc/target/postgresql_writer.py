@@ -100,6 +100,7 @@ class PostgresqlWriter:
                 self.rollback()
                 raise
             else:
+                self._planner.prepare()
                 self._token = token
                 return previous
 
