@@ -178,7 +178,7 @@ def test_spaces_at_the_end_of_a_char_go() -> None:
         (Column("v", "int"), Column("v", "decimal", precision=10, scale=0)),
         (Column("v", "double"), Column("v", "float")),
         (Column("v", "datetime", scale=6), Column("v", "datetime", scale=3)),
-        (Column("v", "date"), Column("v", "datetime", scale=0)),
+        (Column("v", "datetime", scale=0), Column("v", "date")),
         (Column("v", "json", **UTF8), Column("v", "longtext", **UTF8)),
         (Column("v", "binary", length=4), Column("v", "binary", length=8)),
         (Column("v", "geometry"), Column("v", "point")),
