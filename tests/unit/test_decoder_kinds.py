@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from cdc.binlog.decoder import mariadb_types, old_temporal, spatial
+from cdc.binlog.decoder.charset_tables import TABLES
 from cdc.binlog.decoder.charsets import text_decoder
 from cdc.binlog.decoder.compressed import inflated
 
@@ -134,3 +135,19 @@ def test_bytes_that_eucjpms_does_not_define_are_refused(raw: bytes) -> None:
     assert decode is not None
     with pytest.raises(UnicodeDecodeError):
         decode(raw)
+
+
+# ---- charsets by table
+
+
+@pytest.mark.parametrize("charset", sorted(TABLES))
+def test_a_byte_is_what_its_table_says_whatever_stands_beside_it(charset: str) -> None:
+    decode = text_decoder(charset)
+    assert decode is not None
+    for byte, character in enumerate(TABLES[charset]):
+        for text in (bytes((byte,)), bytes((byte, 0xE9 if TABLES[charset][0xE9] != "\ufffe" else 0x40))):
+            if character == "\ufffe":
+                with pytest.raises(UnicodeDecodeError):
+                    decode(text)
+            else:
+                assert decode(text)[0] == character

@@ -4,12 +4,12 @@ Storage: the comment at the head of sql-common/json_binary.h
 (https://dev.mysql.com/doc/dev/mysql-server/latest/json__binary_8h.html); text: `Json_wrapper::to_string`.
 """
 
+import json
 import math
-import re
 import struct
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdc.binlog.decoder.numeric import DecimalFormat
 from cdc.binlog.decoder.temporal import datetime_text, time_text
@@ -30,14 +30,14 @@ _INT16, _UINT16, _INT32, _UINT32, _DOUBLE = 5, 6, 7, 8, 11
 _INLINE_IF_SMALL = frozenset((_LITERAL, _INT16, _UINT16))
 _INLINE_IF_LARGE = _INLINE_IF_SMALL | {_INT32, _UINT32}
 _NUMBERS = {
-    _INT16: struct.Struct("<h"),
-    _UINT16: struct.Struct("<H"),
-    _INT32: struct.Struct("<i"),
-    _UINT32: struct.Struct("<I"),
-    9: struct.Struct("<q"),
-    10: struct.Struct("<Q"),
+    _INT16: struct.Struct("<h").unpack_from,
+    _UINT16: struct.Struct("<H").unpack_from,
+    _INT32: struct.Struct("<i").unpack_from,
+    _UINT32: struct.Struct("<I").unpack_from,
+    9: struct.Struct("<q").unpack_from,
+    10: struct.Struct("<Q").unpack_from,
 }
-_FLOAT64 = struct.Struct("<d")
+_float64 = struct.Struct("<d").unpack_from
 _DATE, _TIME, _DATETIMES, _DECIMAL = 10, 11, (7, 12), 246
 
 
@@ -81,6 +81,27 @@ def _key_order(key: str) -> tuple[int, bytes]:
     return len(raw), raw
 
 
+class _Layout(NamedTuple):
+    """Of a container: count and size; then, of an object, offset and length of each key; then kind of each value, and its
+    offset, or itself where its kind is one of `inline`."""
+
+    is_object: bool
+    sizes: struct.Struct
+    key: struct.Struct
+    value: struct.Struct
+    inline: frozenset[int]
+
+
+_SMALL = (struct.Struct("<HH"), struct.Struct("<HH"), struct.Struct("<BH"), _INLINE_IF_SMALL)
+_LARGE = (struct.Struct("<II"), struct.Struct("<IH"), struct.Struct("<BI"), _INLINE_IF_LARGE)
+_LAYOUTS = {
+    _SMALL_OBJECT: _Layout(True, *_SMALL),
+    _LARGE_OBJECT: _Layout(True, *_LARGE),
+    _SMALL_ARRAY: _Layout(False, *_SMALL),
+    _LARGE_ARRAY: _Layout(False, *_LARGE),
+}
+
+
 class _Document(ABC):
     """Values refer to their parts by offsets, which damaged bytes can make overlap; in a sound document they never do. So
     all values and strings together cannot take more bytes than there are: that bounds the work."""
@@ -99,30 +120,31 @@ class _Document(ABC):
     @abstractmethod
     def _object(self, keys: list[str], values: list[Any]) -> Any: ...
 
-    def _spend(self, size: int) -> None:
-        self._budget -= size
-        if self._budget < 0:
-            raise ValueError("the values of a JSON document overlap")
-
     def _slice(self, start: int, length: int) -> bytes:
-        if start + length > len(self._data):
+        """Takes it off the budget."""
+        end = start + length
+        if end > len(self._data):
             raise ValueError("a JSON value lies beyond its document")
-        self._spend(length)
-        return self._data[start : start + length]
+        self._budget -= length
+        if self._budget < 0:
+            raise _overlapping()
+        return self._data[start:end]
 
     def _value(self, kind: int, start: int, depth: int) -> Any:
-        self._spend(1)
-        if kind in _NUMBERS:
-            return str(_NUMBERS[kind].unpack_from(self._data, start)[0])
+        self._budget -= 1
+        if self._budget < 0:
+            raise _overlapping()
         if kind == _STRING:
             length, begin = self._length(start)
             return quoted(self._slice(begin, length).decode())
+        if kind in _NUMBERS:
+            return str(_NUMBERS[kind](self._data, start)[0])
         if kind == _LITERAL:
             return _LITERALS[self._data[start]]
-        if kind <= _LARGE_ARRAY:
-            return self._container(kind, start, depth + 1)
+        if kind in _LAYOUTS:
+            return self._container(_LAYOUTS[kind], start, depth + 1)
         if kind == _DOUBLE:
-            return double_text(_FLOAT64.unpack_from(self._data, start)[0])
+            return double_text(_float64(self._data, start)[0])
         if kind == _OPAQUE:
             length, begin = self._length(start + 1)
             return opaque_text(self._data[start], self._slice(begin, length))
@@ -130,51 +152,45 @@ class _Document(ABC):
 
     def _length(self, start: int) -> tuple[int, int]:
         """Seven bits in each byte, the highest one says that more follow; at most five bytes."""
-        length = 0
-        for index in range(5):
+        length = self._data[start]
+        if length < 0x80:
+            return length, start + 1
+        length &= 0x7F
+        for index in range(1, 5):
             byte = self._data[start + index]
             length |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
                 return length, start + index + 1
         raise ValueError("a JSON length has more than five bytes")
 
-    def _container(self, kind: int, start: int, depth: int) -> Any:
+    def _container(self, layout: _Layout, start: int, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise ValueError(f"a JSON document is deeper than {MAX_DEPTH} levels")
-        large = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
-        is_object = kind in (_SMALL_OBJECT, _LARGE_OBJECT)
-        width = 4 if large else 2
-        count, size = self._offset(start, width), self._offset(start + width, width)
-        keys_at = start + 2 * width
-        values_at = keys_at + (count * (width + 2) if is_object else 0)
-        if values_at + count * (width + 1) > start + size or start + size > len(self._data):
+        is_object, sizes, key, value, inline = layout
+        count, size = sizes.unpack_from(self._data, start)
+        keys_at = start + sizes.size
+        values_at = keys_at + count * key.size if is_object else keys_at
+        end = values_at + count * value.size
+        if end > start + size or start + size > len(self._data):
             raise ValueError("a JSON object or array is larger than its place")
-        header = values_at + count * (width + 1) - start
-        inline = _INLINE_IF_LARGE if large else _INLINE_IF_SMALL
         values = []
-        for index in range(count):
-            entry = values_at + index * (width + 1)
-            kind = self._data[entry]
-            place = entry + 1
-            if kind not in inline:
-                offset = self._offset(place, width)
-                if offset < header:
-                    raise ValueError("a JSON value lies inside its container's header")
-                place = start + offset
-            values.append(self._value(kind, place, depth))
+        place = values_at + 1
+        for kind, offset in value.iter_unpack(self._data[values_at:end]):
+            if kind in inline:
+                values.append(self._value(kind, place, depth))
+            elif start + offset < end:
+                raise ValueError("a JSON value lies inside its container's header")
+            else:
+                values.append(self._value(kind, start + offset, depth))
+            place += value.size
         if not is_object:
             return self._array(values)
-        return self._object([self._key(start, keys_at + index * (width + 2), width) for index in range(count)], values)
+        entries = key.iter_unpack(self._data[keys_at:values_at])
+        return self._object([self._slice(start + offset, length).decode() for offset, length in entries], values)
 
-    def _key(self, container: int, entry: int, width: int) -> str:
-        begin = container + self._offset(entry, width)
-        return self._slice(begin, self._offset(entry + width, 2)).decode()
 
-    def _offset(self, start: int, width: int) -> int:
-        raw = self._data[start : start + width]
-        if len(raw) != width:
-            raise ValueError("a JSON document is cut short")
-        return int.from_bytes(raw, "little")
+def _overlapping() -> ValueError:
+    return ValueError("the values of a JSON document overlap")
 
 
 class _Text(_Document):
@@ -193,27 +209,15 @@ class _Tree(_Document):
         return dict(zip(keys, values, strict=True))
 
 
-_ESCAPES = {
-    **{chr(code): f"\\u{code:04x}" for code in range(0x20)},
-    "\b": "\\b",
-    "\t": "\\t",
-    "\n": "\\n",
-    "\f": "\\f",
-    "\r": "\\r",
-    '"': '\\"',
-    "\\": "\\\\",
-}
-
-_NEEDS_ESCAPE = re.compile(r'[\x00-\x1f"\\]')
+_encoder = json.JSONEncoder(ensure_ascii=False)
 
 
 def quoted(text: str) -> str:
     """JSON's escapes, as few as the server writes: everything from U+0020 up stands for itself."""
-    return f'"{_NEEDS_ESCAPE.sub(_escape, text)}"'
+    return _encoder.encode(text)
 
 
-def _escape(match: re.Match[str]) -> str:
-    return _ESCAPES[match[0]]
+_MOST_WHOLE_DIGITS = 15
 
 
 def double_text(number: float) -> str:
@@ -222,8 +226,11 @@ def double_text(number: float) -> str:
     whole numbers."""
     if not math.isfinite(number):
         raise ValueError("JSON has no such number")
+    short = repr(number)
+    if "e" not in short and short.index(".") <= _MOST_WHOLE_DIGITS:
+        return short
     sign = "-" if math.copysign(1.0, number) < 0 else ""
-    mantissa, _, exponent = f"{abs(number)!r}".partition("e")
+    mantissa, _, exponent = short.removeprefix("-").partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
     if not digits:
@@ -232,7 +239,7 @@ def double_text(number: float) -> str:
     digits = digits.rstrip("0")
     if -15 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
-    if 0 < point <= max(15, len(digits) - 1):
+    if 0 < point <= max(_MOST_WHOLE_DIGITS, len(digits) - 1):
         return f"{sign}{digits[:point].ljust(point, '0')}.{digits[point:] or '0'}"
     rest = "." + digits[1:] if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{rest}e{point - 1}"

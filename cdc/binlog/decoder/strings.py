@@ -17,6 +17,13 @@ def text(prefix: int, decode: TextDecoder) -> Reader:
             return decode(data[start:end]), end
 
         return read_short
+    if prefix == 2:
+
+        def read_middle(data: bytes, start: int) -> tuple[Value, int]:
+            end = start + 2 + (data[start] | data[start + 1] << 8)
+            return decode(data[start + 2 : end]), end
+
+        return read_middle
 
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix

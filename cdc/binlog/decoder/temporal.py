@@ -13,13 +13,14 @@ from cdc.model.change import Value
 
 MAX_SCALE = 6
 _EPOCH = datetime(1970, 1, 1)
+_TWO_DIGITS = tuple(f"{number:02d}" for number in range(64))  # a look is half as dear as a format
 
 
 def date(data: bytes, start: int) -> tuple[Value, int]:
     """Three bytes, little-endian: 15 bits of year, 4 of month, 5 of day."""
     end = start + 3
     packed = int.from_bytes(data[start:end], "little")
-    return f"{packed >> 9:04d}-{packed >> 5 & 15:02d}-{packed & 31:02d}", end
+    return f"{packed >> 9:04d}-{_TWO_DIGITS[packed >> 5 & 15]}-{_TWO_DIGITS[packed & 31]}", end
 
 
 def fraction_bytes(scale: int) -> int:
@@ -32,21 +33,24 @@ def _fraction_text(scale: int) -> Callable[[int], str]:
         return lambda _: ""
     stored_digits = 2 * fraction_bytes(scale)
     limit = 10**stored_digits
+    layout = f".%0{stored_digits}d"
+    end = 1 + scale
 
     def text(stored: int) -> str:
         if stored >= limit:
             raise ValueError("a fraction of a second has too many digits")
-        return "." + f"{stored:0{stored_digits}d}"[:scale]
+        return (layout % stored)[:end]
 
     return text
 
 
 def datetime_text(packed: int) -> str:
     """`YYYY-MM-DDTHH:MM:SS` of the 40 bits of a DATETIME2 without its sign: 17 of year*13+month, 5 of day, 5, 6, 6 of time."""
+    two = _TWO_DIGITS
     months, month = divmod(packed >> 22, 13)
     return (
-        f"{months:04d}-{month:02d}-{packed >> 17 & 31:02d}"
-        f"T{packed >> 12 & 31:02d}:{packed >> 6 & 63:02d}:{packed & 63:02d}"
+        f"{months:04d}-{two[month]}-{two[packed >> 17 & 31]}"
+        f"T{two[packed >> 12 & 31]}:{two[packed >> 6 & 63]}:{two[packed & 63]}"
     )
 
 
@@ -88,7 +92,7 @@ def timestamp2(scale: int) -> Reader:
 
 def time_text(magnitude: int) -> str:
     """`HH:MM:SS` of 22 bits: 10 of hours (up to 838), 6, 6."""
-    return f"{magnitude >> 12 & 1023:02d}:{magnitude >> 6 & 63:02d}:{magnitude & 63:02d}"
+    return f"{magnitude >> 12 & 1023:02d}:{_TWO_DIGITS[magnitude >> 6 & 63]}:{_TWO_DIGITS[magnitude & 63]}"
 
 
 def time2(scale: int) -> Reader:
