@@ -139,7 +139,7 @@ def render_change(
 ) -> Message:
     """The message of one change event. `total_order`, `table_order` count from 1 within the transaction."""
     generation, file, offset, row = seq
-    around = _around(
+    text = event_text(
         transaction,
         connector,
         flavor,
@@ -152,32 +152,10 @@ def render_change(
         replay,
         query,
     )
-    dumps = orjson.dumps
-    row_digits = b"%d" % row
-    value = (
-        b'{"before":',
-        b"null" if draft.before is None else dumps(draft.before),
-        b',"after":',
-        b"null" if draft.after is None else dumps(draft.after),
-        around.head,
-        row_digits,
-        around.behind_row,
-        row_digits,
-        around.behind_seq,
-        _json(lane),
-        b',"n":%d' % n,
-        around.behind_count,
-        draft.op.encode(),
-        b'","ts_ms":%d,"transaction":' % now_ms,
-        around.behind_time,
-        b'%d,"data_collection_order":%d' % (total_order, table_order),
-        b',"end":true}}' if ends_transaction else b"}}",
-    )
-    # orjson's bytes keep the memory they were written into, 4 KB at least (3.12). Messages wait: so the key is a copy.
-    return Message(lane, b"".join((dumps(draft.key), b"")), b"".join(value))
+    return text.message(draft, row, lane, n, total_order, table_order, now_ms, ends_transaction)
 
 
-class _Around(NamedTuple):
+class EventText(NamedTuple):
     """The text of change events around what differs between those of one rows event: from the comma behind the images to the
     row's number, from there to its place in `seq`, to the lane, from its count to the operation's letter, from the time of
     rendering to the total order."""
@@ -188,9 +166,47 @@ class _Around(NamedTuple):
     behind_count: bytes
     behind_time: bytes
 
+    def message(  # noqa: PLR0917 - by name each call would cost more
+        self,
+        draft: Draft,
+        row: int,
+        lane: str,
+        n: int,
+        total_order: int,
+        table_order: int,
+        now_ms: int,
+        ends_transaction: bool,
+    ) -> Message:
+        """As `render_change`."""
+        head, behind_row, behind_seq, behind_count, behind_time = self
+        op, _, _, _, key, before, after = draft
+        dumps = orjson.dumps
+        row_digits = b"%d" % row
+        value = (
+            b'{"before":',
+            b"null" if before is None else dumps(before),
+            b',"after":',
+            b"null" if after is None else dumps(after),
+            head,
+            row_digits,
+            behind_row,
+            row_digits,
+            behind_seq,
+            _json(lane),
+            b',"n":%d' % n,
+            behind_count,
+            op.encode(),
+            b'","ts_ms":%d,"transaction":' % now_ms,
+            behind_time,
+            b'%d,"data_collection_order":%d' % (total_order, table_order),
+            b',"end":true}}' if ends_transaction else b"}}",
+        )
+        # orjson's bytes keep the memory they were written into, 4 KB at least (3.12). Messages wait: so the key is a copy.
+        return Message(lane, b"".join((dumps(key), b"")), b"".join(value))
+
 
 @lru_cache(maxsize=1)  # rows come event by event, and a query may be long
-def _around(  # noqa: PLR0917 - by name each call would cost more
+def event_text(  # noqa: PLR0917 - by name each call would cost more
     transaction: Transaction,
     connector: str,
     flavor: str,
@@ -202,7 +218,7 @@ def _around(  # noqa: PLR0917 - by name each call would cost more
     token: int,
     replay: bool,
     query: str | None,
-) -> _Around:
+) -> EventText:
     """`event`: what the sequences of its rows have in common. The text is orjson's of the same values."""
     dumps = orjson.dumps
     point, commit_us = transaction.point, transaction.commit_us
@@ -227,7 +243,7 @@ def _around(  # noqa: PLR0917 - by name each call would cost more
         "tx_pos": point.offset,
         "seq": event,
     }
-    return _Around(
+    return EventText(
         b',"source":%b,"row":' % dumps(source_before_row)[:-1],
         b",%b," % dumps(source_behind_row)[1:-2],
         b'],"schema":%b,"token":%d,"lane":' % (dumps(schema), token),
