@@ -32,22 +32,23 @@ def whole(data: bytes, start: int, table: TableMap) -> list[Values]:
     try:
         while position < end:
             values = []
-            add = values.append
-            nulls = int.from_bytes(data[position : position + bitmap_bytes], "little") & all_columns
-            position += bitmap_bytes
+            values_at = position + bitmap_bytes
+            nulls = data[position] if bitmap_bytes == 1 else int.from_bytes(data[position:values_at], "little")
+            position = values_at
+            nulls &= all_columns
             if nulls:
                 if nulls & never_null:
                     raise ValueError("a NULL in a column that is NOT NULL")
                 for bit, read in bits:
                     if nulls & bit:
-                        add(None)
+                        values.append(None)
                     else:
                         value, position = read(data, position)
-                        add(value)
+                        values.append(value)
             else:
                 for read in readers:
                     value, position = read(data, position)
-                    add(value)
+                    values.append(value)
             if position > end:
                 raise IndexError("the row ends behind the event")
             images.append(tuple(values))  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """The plain Python decoder, written to be read; the compiled one is held equal to it."""
 
+from functools import lru_cache
+
 from cdc.binlog.decoder import images
 from cdc.binlog.decoder.cursor import Cursor, damaged
 from cdc.binlog.decoder.port import (
@@ -18,6 +20,8 @@ from cdc.model.errors import NotUnderstood
 from cdc.model.schema import TableSchema
 
 _FIRST_VERSION_2 = 30
+_TABLE_AND_FLAGS = 8  # bytes
+_MOST_COLUMNS_IN_ONE_BYTE = 250
 
 
 class PythonDecoder:
@@ -67,6 +71,9 @@ class PythonDecoder:
 def _read_header(event_type: int, data: bytes, table: TableMap) -> tuple[int, tuple[int, ...] | None]:
     """Checks all that stands before the rows, and returns where they begin; and, where rows are not simply whole, a bitmap of
     the columns that are there for each image of a row."""
+    usual = _usual_header(event_type, len(table.schema.columns))
+    if usual and data.startswith(usual, _TABLE_AND_FLAGS) and int.from_bytes(data[:6], "little") == table.table_id:
+        return _TABLE_AND_FLAGS + len(usual), None
     name = table.schema.name
     cursor = Cursor(data, f"rows event of {name}")
     table_id = cursor.uint(6)
@@ -91,3 +98,14 @@ def _read_header(event_type: int, data: bytes, table: TableMap) -> tuple[int, tu
     if not last:
         raise damaged(f"rows event of {name}: row images without columns")
     return cursor.position, (first, last) if event_type in UPDATE_ROWS_EVENTS else (last,)
+
+
+@lru_cache(maxsize=1024)
+def _usual_header(event_type: int, columns: int) -> bytes:
+    """What stands between the flags and the rows, where all columns are there and there is no extra data; empty where it is not
+    usual."""
+    if event_type == PARTIAL_UPDATE_ROWS_EVENT or columns > _MOST_COLUMNS_IN_ONE_BYTE:
+        return b""
+    extra = b"\2\0" if event_type >= _FIRST_VERSION_2 else b""  # its length, that of itself included
+    bitmap = b"\xff" * ((columns + 7) // 8)
+    return extra + bytes((columns,)) + bitmap * (2 if event_type in UPDATE_ROWS_EVENTS else 1)
