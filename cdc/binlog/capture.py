@@ -1,7 +1,7 @@
 """Which table maps are captured, and their rows as drafts. The table maps of other tables cost one look into a dict."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cdc.binlog.decoder.port import Decoder, TableMap, table_map_names
 from cdc.binlog.decoder.projection import Projection
@@ -72,6 +72,10 @@ class Capture:
 
     def drafts(self, kind: int, body: memoryview, table: CapturedTable) -> Sequence[Draft]:
         return self._decoder.changes(kind, body, table.map, table.projection)
+
+    def encoding(self, table: CapturedTable) -> Any:
+        """See Decoder.encoding."""
+        return self._decoder.encoding(table.map, table.projection)
 
     def new_schemas(self, table: CapturedTable) -> Sequence[TableSchema]:
         """The table's schema where this stream has not shown it before."""

@@ -20,9 +20,11 @@ _SQUEEZE = re.compile(r"\s+")
 
 
 class Gtids(Protocol):
-    """What both kinds can do. `add` takes one transaction's GTID as the server writes it; "" (anonymous) changes nothing."""
+    """What both kinds can do. `add` takes one transaction's GTID as the server writes it; "" (anonymous) changes nothing.
+    `add_range`: of transactions that followed one another; `source` is what stands before the number."""
 
     def add(self, gtid: str) -> None: ...
+    def add_range(self, source: str, first: int, last: int) -> None: ...
     def text(self) -> str: ...
     def contains(self, other: "Gtids") -> bool: ...
 
@@ -66,6 +68,12 @@ class MysqlGtids:
                 self._grow(self._growing, gno + 1)
             else:
                 self.add_interval(source, gno, gno + 1)
+
+    def add_range(self, source: str, first: int, last: int) -> None:
+        if self._growing is not None and source == self._growing_source and first == self._growing[1]:
+            self._grow(self._growing, last + 1)
+        else:
+            self.add_interval(source, first, last + 1)
 
     def _grow(self, interval: list[int], end: int) -> None:
         following = self._intervals[self._growing_source]
@@ -190,6 +198,11 @@ class MariadbGtids:
             domain, server, number = gtid.split("-")
             self._last[int(domain)] = (int(server), int(number))
             self._text = None
+
+    def add_range(self, source: str, first: int, last: int) -> None:
+        domain, server = source.split("-")
+        self._last[int(domain)] = (int(server), last)
+        self._text = None
 
     def text(self) -> str:
         if self._text is None:

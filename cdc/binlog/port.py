@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from cdc.model.change import Draft, Transaction
 from cdc.model.checkpoint import SourcePoint
+from cdc.model.compiled import Stretch
 from cdc.model.position import FilePosition
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
@@ -67,6 +68,25 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretched:
+    """What is otherwise many of Begin, Rows and End, in one: see cdc.model.stretch, and cdc.binlog.expansion, which gives those.
+
+    `before`: the transaction that was open in front, whose Begin was shown. `begin`: that one's start, else the boundary in
+    front. `opened`: the transaction that begins here and is open behind; `end`: the boundary behind, None where a transaction
+    is open there. `ended`: a transaction ends here.
+    """
+
+    stretch: Stretch
+    flavor: str
+    begin: SourcePoint
+    before: Transaction | None
+    opened: Transaction | None
+    end: SourcePoint | None
+    ended: bool
+    new_schemas: Sequence[TableSchema] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The transaction is over; `point` is the boundary after it, from which reading could begin."""
 
@@ -84,7 +104,7 @@ class Passed:
     idle: bool
 
 
-Item = Begin | Rows | Truncated | Altered | Remembered | End | Passed
+Item = Begin | Rows | Stretched | Truncated | Altered | Remembered | End | Passed
 
 
 class Stream(Protocol):

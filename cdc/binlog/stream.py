@@ -12,7 +12,7 @@ from typing import Protocol
 from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import events
-from cdc.binlog.compiled_groups import WholeGroups
+from cdc.binlog.compiled_stretches import Stretches
 from cdc.binlog.events import Event
 from cdc.binlog.groups import Groups
 from cdc.binlog.packets import PacketReader
@@ -67,12 +67,12 @@ class BinlogStream:
         self._checksum = events.CHECKSUM_NONE
         self._seen_events = False
         self._packets: PacketReader | None = getattr(connection, "packets", None)
-        self._whole = transactions.whole_groups() if isinstance(transactions, Transactions) and not by_gtids else None
+        self._stretches = transactions.stretches() if isinstance(transactions, Transactions) and not by_gtids else None
 
     def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
         while True:
-            if self._packets is not None and self._whole is not None and not self._transactions.inside:
-                yield from self._gathered(self._packets, self._whole)
+            if self._packets is not None and self._stretches is not None:
+                yield from self._gathered(self._packets, self._stretches)
             try:
                 raw = self._event(wait_seconds)
             except EOFError:
@@ -90,23 +90,22 @@ class BinlogStream:
             else:
                 yield from self._items(raw)
 
-    def _gathered(self, packets: PacketReader, whole: WholeGroups) -> Iterator[Item]:
-        """The transactions that lie whole in the connection's buffer, up to the first that must be read event by event."""
+    def _gathered(self, packets: PacketReader, stretches: Stretches) -> Iterator[Item]:
+        """What lies in the connection's buffer, up to the first event that must be read by itself."""
         transactions = self._transactions
         if not isinstance(transactions, Transactions) or self._checksum != events.CHECKSUM_CRC32 or self._passes_over():
             return
-        while (gathered := packets.gathered()) is not None:
-            group = whole.next(*gathered, self._offset, transactions.query_post_header)
-            if group is None:
-                return
+        while transactions.stretches_fit and (gathered := packets.gathered()) is not None:
             try:
-                items = transactions.whole(group, gathered.view)
+                found = stretches.next(*gathered, self._offset, transactions.query_post_header, transactions.open_maps)
             except (FatalError, struct.error, IndexError, ValueError):
-                return  # it is read again, event by event, and raised with its position
-            packets.go_on(group.following, group.number)
-            self._offset = group.end
+                return  # what the plan of a table says is raised with its position, event by event
+            if found is None:
+                return
+            packets.go_on(found.following, found.number)
+            self._offset = found.offset
             self._seen_events = True
-            yield from items
+            yield from transactions.stretched(found)
 
     def _passes_over(self) -> bool:
         """Whether what comes next lies before the point where the caller wanted to begin, or in a file that is not known yet."""

@@ -10,20 +10,21 @@ from pymysqlreplication.constants import BINLOG
 
 from cdc.binlog import compression, events, statements
 from cdc.binlog.capture import Capture, CapturedTable
-from cdc.binlog.compiled_groups import Group, WholeGroups
+from cdc.binlog.compiled_stretches import Found, Stretches
 from cdc.binlog.decoder.port import ROWS_EVENTS
 from cdc.binlog.events import Event
 from cdc.binlog.groups import NOTHING, Groups
 from cdc.binlog.history import Context, History, Place, Session
 from cdc.binlog.history.context import TableName
 from cdc.binlog.judgement import Case, judge
-from cdc.binlog.port import Altered, Begin, Item, Remembered, Rows, Truncated
+from cdc.binlog.port import Altered, Begin, Item, Remembered, Rows, Stretched, Truncated
 from cdc.binlog.refused_events import refusal
 from cdc.binlog.schema_policy import SchemaPolicy
 from cdc.binlog.statements import Effect, Statement
 from cdc.binlog.xa import Prepared, PreparedTransactions, Recall
 from cdc.model.change import Transaction
 from cdc.model.checkpoint import SourcePoint
+from cdc.model.compiled import Stretch
 from cdc.model.errors import BinlogDamaged, FatalError, NotUnderstood, PositionError
 from cdc.model.position import FilePosition, file_number
 from cdc.model.schema_change import SchemaChange
@@ -88,6 +89,7 @@ class Transactions(Groups):
         # Rows of one payload share its offset, and so are numbered through.
         self._payload_row: int | None = None
         self._query_text: str | None = None
+        self._transaction: Transaction | None = None  # that was shown, and is open
         if self._maps:
             self._maps.clear()
 
@@ -95,35 +97,65 @@ class Transactions(Groups):
     def decoder_name(self) -> str:
         return self._capture.decoder_name
 
-    def whole_groups(self) -> "WholeGroups | None":
-        """What recognises small transactions in a buffer, for `whole`; None where it is not built, or not wanted."""
-        if WholeGroups is None or self.decoder_name == "python":
+    def stretches(self) -> "Stretches | None":
+        """What reads many events in one step, for `stretched`; None where it is not built, or not wanted."""
+        if Stretches is None or self.decoder_name == "python":
             return None
-        return WholeGroups(self._capture.known, self._rules.include_query)
+        return Stretches(self._capture.known, self._capture.encoding, self._rules.include_query)
 
     @property
     def query_post_header(self) -> int:
         """Length of a QUERY event's fixed part in this file."""
         return self._query_post_header
 
-    def whole(self, group: Group, buffer: memoryview) -> Sequence[Item]:
-        """As `items` for all events of the group, one after the other. Where it raises, nothing has happened: they can be taken
-        one by one, which raises again, in its place."""
-        drafts = [
-            (table, start, self._capture.drafts(kind, buffer[begin:end], table))
-            for table, kind, start, begin, end in group.rows
-        ]
-        if not drafts:
-            self._gtids.add(group.gtid)
-            self._move_boundary(group.end)
-            return self._passed()
-        commit_us = group.timestamp * 1_000_000 if group.commit_us is None else group.commit_us
-        point = self._point(group.start)
-        begun = Begin(Transaction(point, group.server_id, group.gtid or None, group.thread, commit_us))
-        rows = [Rows(start, changes, self._capture.new_schemas(table)) for table, start, changes in drafts]
-        self._gtids.add(group.gtid)
-        self._move_boundary(group.end)
-        return (begun, *rows, self._ended(group.end))
+    @property
+    def stretches_fit(self) -> bool:
+        """Whether a stretch may begin here: outside of transactions, or in one that is shown and is a plain one."""
+        if not self._open:
+            return True
+        if self._transaction is None or self._xa or not self._commit_awaited:
+            return False
+        return self._payload_row is None and self._query_text is None
+
+    @property
+    def open_maps(self) -> dict[int, CapturedTable | None] | None:
+        """The table maps of the open transaction, by id; None outside."""
+        return self._maps if self._open else None
+
+    def stretched(self, found: Found) -> Sequence[Item]:
+        """As `items` for all events of the stretch, one after the other; it began where `stretches_fit`."""
+        stretch = found.stretch
+        before = self._transaction if self._open else None
+        begin = self._point(stretch.start or 0) if before is None else before.point
+        if found.boundary is not None:
+            if before is not None:
+                self._gtids.add(self._gtid_text)
+            for source, first, last in stretch.gtids():
+                self._gtids.add_range(source, first, last)
+            self._open = False
+            self._forget()
+            self._move_boundary(found.boundary)
+        opened = self._opened(stretch) if stretch.open_behind else None
+        self._maps.update(found.maps)
+        if not stretch.event_count and (before is None or found.boundary is None):
+            return NOTHING if self._open else self._passed()
+        end = None if self._open else self._ended(self._boundary_offset).point
+        schemas = [schema for table in stretch.sources for schema in self._capture.new_schemas(table)]
+        return (Stretched(stretch, self._flavor, begin, before, opened, end, found.boundary is not None, schemas),)
+
+    def _opened(self, stretch: Stretch) -> Transaction | None:
+        """The transaction that is open behind, where it begins in the stretch."""
+        begun = stretch.begun(stretch.transaction_count - 1)
+        if begun is None:
+            return None
+        self._forget()
+        self._open = self._commit_awaited = True
+        self._gtid_text = begun.gtid
+        self._commit_us = begun.commit_us
+        self._thread = begun.thread
+        self._server_id = begun.server_id
+        self._transaction_offset = begun.start
+        return self._begins()
 
     def _table_map(self, event: Event) -> Sequence[Item]:
         if not self._open:
@@ -186,16 +218,18 @@ class Transactions(Groups):
             yield from self.items(_opened(inner, event))
 
     def _shown_begin(self) -> Begin:
+        return Begin(self._begins())
+
+    def _begins(self) -> Transaction:
         self._begun = True
-        return Begin(
-            Transaction(
-                self._point(self._transaction_offset),
-                self._server_id,
-                self._gtid_text or None,
-                self._thread,
-                self._commit_us,
-            )
+        self._transaction = Transaction(
+            self._point(self._transaction_offset),
+            self._server_id,
+            self._gtid_text or None,
+            self._thread,
+            self._commit_us,
         )
+        return self._transaction
 
     def _xa_prepare(self, event: Event) -> Iterable[Item]:
         """The rows of this group count when the transaction commits: at once, where its only phase was this one."""

@@ -29,5 +29,6 @@ cdef class EncodedRows:
     cdef int reserve(self, Py_ssize_t more) except -1 nogil
     cdef EncodedRow* add(self) except NULL nogil
     cdef Span _json(self, image)
+    cdef Span copied(self, EncodedRows other, Span span)
     cdef bytes text(self, Span span)
     cdef object draft(self, Py_ssize_t index)

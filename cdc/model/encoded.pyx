@@ -143,6 +143,33 @@ cdef class EncodedRows:
         cdef EncodedRow* row = &self.rows[index]
         return self.text(row.key), self.text(row.before), self.text(row.after)
 
+    def cut(self, Py_ssize_t start, Py_ssize_t count):
+        """These rows alone."""
+        if not 0 <= start <= start + count <= self.count:
+            raise IndexError((start, count))
+        cdef EncodedRows rows = EncodedRows(self.db, self.table, self.schema)
+        cdef EncodedRow* row
+        cdef EncodedRow* made
+        cdef Py_ssize_t index
+        for index in range(start, start + count):
+            row = &self.rows[index]
+            made = rows.add()
+            made.crc = row.crc
+            made.op = row.op
+            made.key = rows.copied(self, row.key)
+            made.before = rows.copied(self, row.before)
+            made.after = rows.copied(self, row.after)
+        return rows
+
+    cdef Span copied(self, EncodedRows other, Span span):
+        cdef Span made
+        made.start = self.size
+        made.size = span.size
+        self.reserve(span.size)
+        memcpy(self.data + self.size, other.data + span.start, span.size)
+        self.size += span.size
+        return made
+
     def crc(self, Py_ssize_t index):
         """What lane_number takes modulo lanes."""
         if not 0 <= index < self.count:

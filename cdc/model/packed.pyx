@@ -18,48 +18,6 @@ from cdc.model.encoded cimport EncodedRow, EncodedRows
 import orjson
 
 
-cdef struct Packed:
-    Py_ssize_t key  # where the key begins; the value follows it
-    Py_ssize_t key_size  # 0: none, a marker
-    Py_ssize_t value_size
-    Py_ssize_t lane
-
-
-cdef struct Text:
-    const char* data
-    Py_ssize_t size
-
-
-cdef enum:
-    NUMBER_SIZE = 20  # digits of 64 bits
-
-
-cdef Py_ssize_t _number(uint8_t* to, int64_t value) noexcept nogil:
-    """Writes a number that is not negative; returns how many digits."""
-    cdef uint8_t[NUMBER_SIZE] digits
-    cdef Py_ssize_t at = NUMBER_SIZE
-    while True:
-        at -= 1
-        digits[at] = <uint8_t>(48 + value % 10)
-        value //= 10
-        if value == 0:
-            break
-    memcpy(to, &digits[at], NUMBER_SIZE - at)
-    return NUMBER_SIZE - at
-
-
-cdef inline uint8_t* _put(uint8_t* to, const void* data, Py_ssize_t size) noexcept nogil:
-    memcpy(to, data, size)
-    return to + size
-
-
-cdef inline Text _text(bytes of):
-    cdef Text text
-    text.data = PyBytes_AS_STRING(of)
-    text.size = PyBytes_GET_SIZE(of)
-    return text
-
-
 # Batches are of much the same size: their memory goes round, and is not given back to the system and asked for anew, page by
 # page. Taken and kept under the GIL.
 cdef enum:
@@ -95,10 +53,6 @@ cdef uint8_t* _kept(Py_ssize_t* capacity) noexcept:
 cdef class Lanes:
     """The lanes of a run, numbered in the order in which they are named."""
 
-    cdef readonly list names
-    cdef list _escaped
-    cdef dict _numbers
-
     def __init__(self, names=()):
         self.names = []
         self._escaped = []
@@ -133,19 +87,9 @@ cdef class Pieces:
 
 
 cdef class PackedMessages:
-    """Messages in the order in which they were added. The last one may be held: it is not finished, and does not count."""
+    """Messages in the order in which they were added. The last one may be held: it is not finished, and does not count.
 
-    cdef readonly Lanes lanes
-    cdef uint8_t* data
-    cdef Py_ssize_t size
-    cdef Py_ssize_t capacity
-    cdef Packed* items
-    cdef Py_ssize_t count
-    cdef Py_ssize_t room
-    cdef readonly bint held
-    cdef readonly Py_ssize_t largest
-    """The size of the largest value."""
-    cdef readonly Py_ssize_t value_bytes
+    `largest`: the size of the largest value."""
 
     def __cinit__(self, Lanes lanes not None, Py_ssize_t capacity=0):
         self.lanes = lanes
@@ -200,8 +144,8 @@ cdef class PackedMessages:
         item.key = self.size
         item.key_size = len(key)
         item.value_size = len(value)
-        cdef uint8_t* to = _put(self.data + self.size, PyBytes_AS_STRING(key), item.key_size)
-        _put(to, PyBytes_AS_STRING(value), item.value_size)
+        cdef uint8_t* to = put(self.data + self.size, PyBytes_AS_STRING(key), item.key_size)
+        put(to, PyBytes_AS_STRING(value), item.value_size)
         self.size += item.key_size + item.value_size
         self._counted(item)
 
@@ -223,18 +167,38 @@ cdef class PackedMessages:
         where the whole table goes, or -1. `first_row`: of `rows[0]`, as are `total_order` and `table_order`. Returns the number
         of the first row that was not added, since its lane is not open, or how many rows there are.
         """
-        cdef Text head = _text(pieces.head), middle = _text(pieces.middle), behind_seq = _text(pieces.behind_seq)
-        cdef Text behind_count = _text(pieces.behind_count), behind_op = _text(pieces.behind_op), lane_name
-        cdef Py_ssize_t fixed = head.size + middle.size + behind_seq.size + behind_count.size + behind_op.size
+        cdef Around around
+        cdef Numbers first = Numbers(first_row + start, total_order + start, table_order + start)
+        around.head = text_of(pieces.head)
+        around.middle = text_of(pieces.middle)
+        around.behind_seq = text_of(pieces.behind_seq)
+        around.behind_count = text_of(pieces.behind_count)
+        around.behind_op = text_of(pieces.behind_op)
+        return self._rows(rows, start, rows.count, &around, counts, table_lanes, whole, first)
+
+    cdef Py_ssize_t _rows(
+        self,
+        EncodedRows rows,
+        Py_ssize_t start,
+        Py_ssize_t end,
+        const Around* around,
+        int64_t[::1] counts,
+        int[::1] table_lanes,
+        int whole,
+        Numbers first,
+    ) except -1:
+        """See add_rows; here `first` is of the row `start`."""
+        cdef Py_ssize_t fixed = around.head.size + around.middle.size + around.behind_seq.size
         cdef Py_ssize_t spread = table_lanes.shape[0]
         cdef Py_ssize_t index
+        cdef Text lane_name
         cdef EncodedRow* row
         cdef Packed* item
         cdef uint8_t* to
         cdef uint8_t* begin
         cdef int lane
-        fixed += 5 * NUMBER_SIZE + 64
-        for index in range(start, rows.count):
+        fixed += around.behind_count.size + around.behind_op.size + 5 * NUMBER_SIZE + 64
+        for index in range(start, end):
             row = &rows.rows[index]
             if whole >= 0:
                 lane = table_lanes[whole]
@@ -245,9 +209,9 @@ cdef class PackedMessages:
             if lane < 0:
                 return index
             if self.held:
-                self.release(False)
-            lane_name = _text(<bytes>self.lanes._escaped[lane])
-            # What `release` adds is in `fixed`, so that it needs no room of its own.
+                self._release(False)
+            lane_name = text_of(<bytes>self.lanes._escaped[lane])
+            # What `_release` adds is in `fixed`, so that it needs no room of its own.
             self._reserve(fixed + lane_name.size + row.key.size + row.before.size + row.after.size)
             item = self._add()
             counts[lane] += 1
@@ -255,46 +219,52 @@ cdef class PackedMessages:
             item.key = self.size
             item.key_size = row.key.size
             begin = self.data + self.size
-            to = _put(begin, rows.data + row.key.start, row.key.size)
-            to = _put(to, b'{"before":', 10)
+            to = put(begin, rows.data + row.key.start, row.key.size)
+            to = put(to, b'{"before":', 10)
             if row.before.size:
-                to = _put(to, rows.data + row.before.start, row.before.size)
+                to = put(to, rows.data + row.before.start, row.before.size)
             else:
-                to = _put(to, b'null', 4)
-            to = _put(to, b',"after":', 9)
+                to = put(to, b'null', 4)
+            to = put(to, b',"after":', 9)
             if row.after.size:
-                to = _put(to, rows.data + row.after.start, row.after.size)
+                to = put(to, rows.data + row.after.start, row.after.size)
             else:
-                to = _put(to, b'null', 4)
-            to = _put(to, head.data, head.size)
-            to += _number(to, first_row + index)
-            to = _put(to, middle.data, middle.size)
-            to += _number(to, first_row + index)
-            to = _put(to, behind_seq.data, behind_seq.size)
-            to = _put(to, lane_name.data, lane_name.size)
-            to = _put(to, b'","n":', 6)
-            to += _number(to, counts[lane])
-            to = _put(to, behind_count.data, behind_count.size)
+                to = put(to, b'null', 4)
+            to = put(to, around.head.data, around.head.size)
+            to += number(to, first.row)
+            to = put(to, around.middle.data, around.middle.size)
+            to += number(to, first.row)
+            to = put(to, around.behind_seq.data, around.behind_seq.size)
+            to = put(to, lane_name.data, lane_name.size)
+            to = put(to, b'","n":', 6)
+            to += number(to, counts[lane])
+            to = put(to, around.behind_count.data, around.behind_count.size)
             to[0] = row.op
-            to = _put(to + 1, behind_op.data, behind_op.size)
-            to += _number(to, total_order + index)
-            to = _put(to, b',"data_collection_order":', 25)
-            to += _number(to, table_order + index)
+            to = put(to + 1, around.behind_op.data, around.behind_op.size)
+            to += number(to, first.total_order)
+            to = put(to, b',"data_collection_order":', 25)
+            to += number(to, first.table_order)
+            first.row += 1
+            first.total_order += 1
+            first.table_order += 1
             self.size += to - begin
             item.value_size = (to - begin) - item.key_size
             self.held = True
-        return rows.count
+        return end
 
     def release(self, bint ends):
         """Finishes the held message; `ends`: it is the last one of its transaction."""
+        self._release(ends)
+
+    cdef void _release(self, bint ends) noexcept:
         if not self.held:
             return
         cdef Packed* item = &self.items[self.count - 1]
         cdef uint8_t* begin = self.data + self.size
         cdef uint8_t* to = begin
         if ends:
-            to = _put(to, b',"end":true', 11)
-        to = _put(to, b'}}', 2)
+            to = put(to, b',"end":true', 11)
+        to = put(to, b'}}', 2)
         self.size += to - begin
         item.value_size += to - begin
         self.held = False
@@ -418,7 +388,7 @@ cdef class PackedMessages:
             to = _little(to, <uint32_t>by_number[item.lane])
             to = _little(to, <uint32_t>item.key_size)
             to = _little(to, <uint32_t>item.value_size)
-            to = _put(to, self.data + item.key, item.key_size + item.value_size)
+            to = put(to, self.data + item.key, item.key_size + item.value_size)
         return text
 
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from cdc.binlog.port import Stretched
 from cdc.model.change import Draft, Marker, Message, Transaction, render_change, render_marker
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.compiled import EncodedRows
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_name, lane_number, matches
 from cdc.model.schema_change import SchemaChange
-from cdc.processes.packing import Event, Packing, Spread
+from cdc.processes.packing import Event, Orders, Packing, Run, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +137,66 @@ class Outbound:
             self._release(ends=False)
             self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table], query)
 
+    def stretch(self, item: Stretched) -> bool:
+        """All of a stretch at once; False where it must be taken one by one, and then nothing has happened."""
+        stretch = item.stretch
+        file = file_number(item.begin.file)
+        generation = self._base.generation
+        last, last_but_one = (
+            place and Sequence(generation, file, *place) for place in (stretch.row_place(0), stretch.row_place(1))
+        )
+        replay = self._replay(Sequence(generation, file, stretch.first_offset, 0), last) if last else False
+        spreads = [self._spread(rows.db, rows.table) for rows in stretch.tables]
+        if replay is None or self._after or any(number < 0 for spread in spreads for number in spread.numbers):
+            return False
+        held = self._held
+        if held is not None and held.draft is not None:
+            return False
+        if self._packing is None:
+            self._packing = self._begin_packing()
+        names = [(rows.db, rows.table) for rows in stretch.tables]
+        groups = {name: group for group, name in enumerate(dict.fromkeys(names))}
+        orders = Orders(
+            self._total,
+            array("i", [groups[name] for name in names]),
+            array("q", [self._orders[name] for name in groups]),
+        )
+        run = Run(item.begin, generation, file, self._base.token, replay, int(self._now() * 1000), self._counts)
+        total = self._packing.stretch(stretch, run, item.before, spreads, orders)
+        if item.end is None:
+            if item.opened is not None:
+                self.begin(item.opened)
+            self._total = total
+            for name, group in groups.items():
+                self._orders[name] = orders.counts[group]
+            if last is not None:
+                self._sent = last_but_one or (held.seq if held else self._sent)
+                self._held = _Held(None, last, last.offset, total, 0, None)
+        else:
+            self._sent = last or (held.seq if held else self._sent)
+            self._held = None
+            self._transaction = None
+            self.passed(item.end)
+        return True
+
+    def _replay(self, first: Sequence, last: Sequence) -> bool | None:
+        """Whether rows from `first` to `last` are a replay; None where some are and some are not, or not all are sent."""
+        if first <= self._base.after:
+            return None
+        replay = last <= self._base.replay_until
+        return replay if replay or first > self._base.replay_until else None
+
+    def _begin_packing(self) -> Packing:
+        packing = Packing(self._routing.connector, self._routing.flavor, self.lanes, self._messages)
+        self._messages = []
+        return packing
+
     def _fits_packing(self, offset: int, first_row: int, count: int) -> bool:
         """Whether all rows of the event are sent, and all are a replay or none is."""
         if self._after:
             return False
-        base = self._base
-        first = Sequence(base.generation, self._file, offset, first_row)
-        if first <= base.after:
-            return False
-        until = base.replay_until
-        return first > until or Sequence(base.generation, self._file, offset, first_row + count - 1) <= until
+        first = Sequence(self._base.generation, self._file, offset, first_row)
+        return self._replay(first, first._replace(row=first_row + count - 1)) is not None
 
     def _pack(self, offset: int, rows: EncodedRows, first_row: int, query: str | None) -> None:
         """As `rows`, for rows that are in the wire format already. Of all of them the last one is held."""
@@ -154,8 +205,7 @@ class Outbound:
         self._release(ends=False)
         packing = self._packing
         if packing is None:
-            packing = self._packing = Packing(self._routing.connector, self._routing.flavor, self.lanes, self._messages)
-            self._messages = []
+            packing = self._packing = self._begin_packing()
         db, table = rows.db, rows.table
         first = Sequence(self._base.generation, self._file, offset, first_row)
         replay = first <= self._base.replay_until

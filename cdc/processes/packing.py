@@ -10,7 +10,17 @@ import orjson
 
 from cdc import __version__
 from cdc.model.change import Draft, Message, Transaction
-from cdc.model.compiled import EncodedRows, Lanes, PackedMessages, Pieces
+from cdc.model.checkpoint import SourcePoint
+from cdc.model.compiled import (
+    EncodedRows,
+    Lanes,
+    OpenTransaction,
+    PackedMessages,
+    Pieces,
+    Stretch,
+    StretchTexts,
+    add_stretch,
+)
 from cdc.model.position import Sequence
 
 
@@ -31,6 +41,27 @@ class Spread(NamedTuple):
 
     numbers: "array[int]"
     whole: int
+
+
+class Run(NamedTuple):
+    """What the change events of a stretch share. `begin`: a point in their file; `counts`: of messages, by lane."""
+
+    begin: SourcePoint
+    generation: int
+    file_number: int
+    token: int
+    replay: bool
+    now_ms: int
+    counts: "array[int]"
+
+
+class Orders(NamedTuple):
+    """How many change events the open transaction has so far: in all, and in `counts` by table, of which `groups` has the place
+    for each table of the stretch."""
+
+    total: int
+    groups: "array[int]"
+    counts: "array[int]"
 
 
 def ops_of(drafts: Many[Draft]) -> Mapping[str, int]:
@@ -57,10 +88,7 @@ class Packing:
         transaction = event.transaction
         point = transaction.point
         commit_us = transaction.commit_us
-        table = self._tables.get((rows.db, rows.table))
-        if table is None:
-            table = orjson.dumps({"db": rows.db, "table": rows.table})[1:-1]
-            self._tables[rows.db, rows.table] = table
+        table = self._table(rows.db, rows.table)
         dumps = orjson.dumps
         generation, file, offset, _ = event.seq
         return Pieces(
@@ -90,8 +118,56 @@ class Packing:
             b'","ts_ms":%d,"transaction":{"id":%b,"total_order":' % (event.now_ms, dumps(transaction.id)),
         )
 
+    def _table(self, db: str, table: str) -> bytes:
+        found = self._tables.get((db, table))
+        if found is None:
+            found = self._tables[db, table] = orjson.dumps({"db": db, "table": table})[1:-1]
+        return found
+
+    def stretch(
+        self, stretch: Stretch, run: "Run", before: Transaction | None, spreads: list[Spread], orders: "Orders"
+    ) -> int:
+        """Adds the change events of all rows; the last one is held where its transaction is open behind. Returns how many change
+        events that one has so far; `orders` likewise, by table."""
+        dumps = orjson.dumps
+        texts = StretchTexts(
+            self._head,
+            dumps(run.begin.file),
+            dumps(run.begin.source_id),
+            b',"token":%d,"lane":"' % run.token,
+            b',"replay":true},"op":"' if run.replay else b'},"op":"',
+            b'","ts_ms":%d,"transaction":{"id":' % run.now_ms,
+            run.generation,
+            run.file_number,
+            [(self._table(rows.db, rows.table), dumps(rows.schema)) for rows in stretch.tables],
+        )
+        return add_stretch(
+            self.messages,
+            stretch,
+            texts,
+            None if before is None else _open(before),
+            run.counts,
+            [spread.numbers for spread in spreads],
+            array("i", [spread.whole for spread in spreads]),
+            orders.groups,
+            orders.counts,
+            orders.total,
+        )
+
     def take(self) -> PackedMessages:
         """What is finished; the held message stays."""
         taken = self.messages
         self.messages = taken.rest()
         return taken
+
+
+def _open(transaction: Transaction) -> OpenTransaction:
+    dumps = orjson.dumps
+    return OpenTransaction(
+        dumps(transaction.gtid),
+        dumps(transaction.thread),
+        dumps(transaction.id),
+        transaction.point.offset,
+        transaction.commit_us,
+        transaction.server_id,
+    )

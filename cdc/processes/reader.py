@@ -9,9 +9,10 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Source, Stream, Truncated
+from cdc.binlog.expansion import one_by_one
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Source, Stream, Stretched, Truncated
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Checkpoint, Progress
 from cdc.model.config import ConnectorConfig
@@ -225,7 +226,7 @@ class _Run:
 
     def read(self, stream: Stream, stop: threading.Event, drain_to: Sequence | None) -> None:
         seen = 0
-        for item in stream.items(self._patience):
+        for item in self._items(stream):
             seen += 1
             if item is not None:
                 self._take(item)
@@ -246,6 +247,16 @@ class _Run:
             extra=fields(action="reader.stopped", position=str(confirmed.point.position) if confirmed else "none"),
         )
 
+    def _items(self, stream: Stream) -> Iterator[Item | None]:
+        """A stretch comes one by one where it cannot be taken at once, and where the reader may have to wait inside of it."""
+        for item in stream.items(self._patience):
+            if not isinstance(item, Stretched):
+                yield item
+            elif (self._midway and item.ended and item.end is None) or not self._out.stretch(item):
+                yield from one_by_one(item)
+            else:
+                yield item
+
     def _patience(self) -> float:
         """What has gathered goes as soon as the source has no more at hand; of an open transaction there is more to come."""
         if not len(self._out):
@@ -254,8 +265,8 @@ class _Run:
 
     def _presses(self, item: Item) -> bool:
         """Whether there may be something to do at once; all else can wait for a few items more."""
-        if isinstance(item, Rows):
-            return len(self._out) >= _MAX_MESSAGES or self._out.bytes >= _MAX_BYTES
+        if isinstance(item, Rows | Stretched) and (len(self._out) >= _MAX_MESSAGES or self._out.bytes >= _MAX_BYTES):
+            return True
         return isinstance(item, Passed) or self._completes(item)
 
     def _take(self, item: Item) -> None:
@@ -266,6 +277,14 @@ class _Run:
                     self._schemas[schema.fingerprint()] = schema
                 self._out.rows(item.offset, item.drafts, item.first_row, item.query)
                 self._ops.update(ops_of(item.drafts))
+            case Stretched():  # `_items` has added its rows
+                failpoint("reader.read")
+                for schema in item.new_schemas:
+                    self._schemas[schema.fingerprint()] = schema
+                self._ops.update(item.stretch.ops())
+                self._transactions += item.stretch.shown
+                self._commit_us = item.stretch.commit_us or self._commit_us
+                self._moved = True
             case Begin():
                 self._out.begin(item.transaction)
                 self._commit_us = item.transaction.commit_us
@@ -295,7 +314,8 @@ class _Run:
 
     def _completes(self, item: Item | None) -> bool:
         """The rest of a transaction that was published in part goes at once, so that what follows may wait for room."""
-        return self._midway and isinstance(item, End) and len(self._out) > 0
+        ends = isinstance(item, End) or (isinstance(item, Stretched) and item.ended)
+        return self._midway and ends and len(self._out) > 0
 
     def _publish_when_ready(self, stop: threading.Event) -> None:
         """A full queue blocks the reader, it never drops; the lease is watched while waiting."""

@@ -28,10 +28,14 @@ class CompiledDecoder:
     def rows(self, event_type: int, body: memoryview, table: TableMap) -> list[DecodedRow]:
         return self._plain.rows(event_type, body, table)
 
-    def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> Sequence[Draft]:
+    def encoding(self, table: TableMap, projection: Projection) -> Encoding | None:
         if projection.encoding is None or projection.encoding[0] is not table:
             projection.encoding = (table, compiled_plan.encoding(table, projection))
-        encoding: Encoding | None = projection.encoding[1]
+        found: Encoding | None = projection.encoding[1]
+        return found
+
+    def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> Sequence[Draft]:
+        encoding = self.encoding(table, projection)
         if encoding is not None:
             try:
                 rows = encoding.rows(event_type, body)

@@ -22,28 +22,11 @@ cpdef enum Kind:
     JSON = 17
 
 
-cdef struct Text:
-    const uint8_t* at
-    Py_ssize_t size
-
-
-cdef struct Column:
-    int kind
-    int width
-    Py_ssize_t size
-    bint kept
-    bint never_null
-    int key_place  # -1: not in the key
-    Text head  # its name as a member of the row's object, with what stands before it
-    const uint8_t* table
-    Text* texts
-    Py_ssize_t count  # of texts
-    Py_ssize_t room  # of all texts together
-
-
 cdef enum:
     MOST_KEY_COLUMNS = 64
     ROOM_FIXED = 128  # for each value but text, bytes, enumerations, sets and documents
+    NOT_OURS = 1  # what Encoding.add_event answers: left to the plain decoder
+    FAILED = 2  # no event of the table
 
 
 cdef class Encoding:
@@ -52,18 +35,6 @@ cdef class Encoding:
     `columns`: for each column of the table (kind, width, size, texts, kept, never_null). `names`: of the columns, as JSON strings.
     `key`: indexes of its columns, in key order. `readers`: of Kind.PYTHON columns, (bytes, start) -> (JSON, end), by index.
     """
-
-    cdef readonly object table
-    cdef readonly str db, table_name, fingerprint
-    cdef object readers
-    cdef list kept_alive
-    cdef uint8_t[6] table_id
-    cdef uint32_t crc  # of database and table
-    cdef Column* columns
-    cdef Py_ssize_t count
-    cdef Text* key_heads
-    cdef Py_ssize_t key_count
-    cdef bint needs_python
 
     def __cinit__(self, table, str db, str table_name, str fingerprint, columns, names, key, readers):
         cdef Column* column
@@ -126,42 +97,53 @@ cdef class Encoding:
         free(self.columns)
         free(self.key_heads)
 
+    cdef EncodedRows empty(self):
+        return EncodedRows(self.db, self.table_name, self.fingerprint)
+
     def rows(self, int event_type, body):
         """The event's rows; None where it is of a kind that is left to the plain decoder. Raises GivenUp where it cannot be
         read: the plain decoder says what is wrong."""
         cdef Py_buffer view
-        cdef EncodedRows out
-        cdef Event event
-        cdef int op = op_of(event_type)
-        cdef int failed
-        if not op:
-            return None
-        data = bytes(body) if self.needs_python else body
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        cdef EncodedRows out = self.empty()
+        cdef int answer
+        PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)
         try:
-            event.op = op
-            event.version_2 = event_type >= FIRST_VERSION_2
-            event.at = <const uint8_t*>view.buf
-            event.begin = event.at
-            event.end = event.at + view.len
-            event.whole = True
-            failed = read_header(self, &event)
-            if not event.whole:
-                return None
-            if not failed:
-                out = EncodedRows(self.db, self.table_name, self.fingerprint)
-                if ROOM_AHEAD:
-                    out.reserve(view.len + view.len // 2 + 512)
-                if view.len >= WORTH_RELEASING and not self.needs_python:
-                    with nogil:
-                        failed = add_rows(self, &event, out, NULL)
-                else:
-                    failed = add_rows(self, &event, out, <PyObject*>data)
+            if ROOM_AHEAD:
+                out.reserve(view.len + view.len // 2 + 512)
+            answer = self.add_event(event_type, <const uint8_t*>view.buf, view.len, out)
         finally:
             PyBuffer_Release(&view)
-        if failed:
+        if answer == FAILED:
             raise GivenUp(f"a rows event of {self.db}.{self.table_name}")
-        return out
+        return None if answer == NOT_OURS else out
+
+    cdef int add_event(self, int event_type, const uint8_t* body, Py_ssize_t size, EncodedRows out) except -1:
+        """Adds the rows of the event whose body this is, behind those that `out` has. Where the answer is not 0, it may have
+        got some of them."""
+        cdef Event event
+        cdef int failed
+        cdef bytes data = None
+        event.op = op_of(event_type)
+        if not event.op:
+            return NOT_OURS
+        event.version_2 = event_type >= FIRST_VERSION_2
+        if self.needs_python:
+            data = body[:size]
+            body = <const uint8_t*>PyBytes_AS_STRING(data)
+        event.begin = event.at = body
+        event.end = body + size
+        event.whole = True
+        failed = read_header(self, &event)
+        if not event.whole:
+            return NOT_OURS
+        if failed:
+            return FAILED
+        if size >= WORTH_RELEASING and not self.needs_python:
+            with nogil:
+                failed = add_rows(self, &event, out, NULL)
+        else:
+            failed = add_rows(self, &event, out, <PyObject*>data)
+        return FAILED if failed else 0
 
     cdef int add_python_value(self, Py_ssize_t index, Event* event, EncodedRows out, object data) except -1:
         """1: what the plain reader raised, it raises again when it is asked alone."""

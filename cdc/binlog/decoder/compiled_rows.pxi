@@ -5,15 +5,6 @@ cdef enum:
     WORTH_RELEASING = 16384  # bytes of an event from which on other threads may run meanwhile
 
 
-cdef struct Event:
-    const uint8_t* begin
-    const uint8_t* at
-    const uint8_t* end
-    uint8_t op
-    bint version_2
-    bint whole  # every image has every column
-
-
 cdef struct Image:
     Span text
     Span[64] key_values  # MOST_KEY_COLUMNS

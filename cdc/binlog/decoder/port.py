@@ -72,6 +72,9 @@ class Decoder(Protocol):
         map's, impossible value).
         """
 
+    def encoding(self, table: TableMap, projection: Projection) -> Any:
+        """What reads the table's rows events in C (cdc.binlog.decoder.compiled.Encoding); None: this decoder only does."""
+
     def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> Sequence[Draft]:
         """What `rows` reads, projected: what `projection`, which is made of the table map's schema, makes of it.
 

@@ -63,6 +63,9 @@ class PythonDecoder:
             return [("d", before, None) for before in read]
         return [("c", None, after) for after in read]
 
+    def encoding(self, table: TableMap, projection: Projection) -> None:
+        return None
+
     def changes(self, event_type: int, body: memoryview, table: TableMap, projection: Projection) -> list[Draft]:
         rows = self.rows(event_type, body, table)
         return projection.drafts(rows, mariadb_update=event_type == MARIADB_UPDATE_ROWS_EVENT)

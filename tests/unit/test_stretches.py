@@ -1,0 +1,296 @@
+"""Stretches, read in one step in the connection's buffer, give what their events give one by one: items, messages, errors."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymysqlreplication.constants import BINLOG
+
+from cdc.binlog.expansion import one_by_one
+from cdc.binlog.packets import PacketReader
+from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stretched
+from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
+from cdc.model.errors import CdcError
+from cdc.model.position import Sequence
+from cdc.processes.outbound import Outbound, Routing
+from tests.support.binlog_events import File, Replayed, format_description, gtid_body, query_body, rotate, xid_body
+from tests.support.golden_events import FOLDER, Recorded, told
+
+pytest.importorskip("cdc.binlog.stretches", reason="the compiled parts are not built")
+pytest.importorskip("cdc.binlog.decoder.compiled", reason="the compiled parts are not built")
+
+GOLDEN = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(FOLDER).glob("*.json"))}
+EXAMPLES = int(os.environ.get("CDC_EXAMPLES", "300"))
+SMALL = [name for name in GOLDEN if name.endswith(("_plain", "_rotation", "_rows_query", "_annotate_rows"))]
+
+
+class Socket:
+    """Gives `data` in pieces of `piece` bytes, then nothing."""
+
+    def __init__(self, data: bytes, piece: int) -> None:
+        self._data = memoryview(data)
+        self._piece = piece
+
+    def settimeout(self, seconds: float) -> None:
+        pass
+
+    def recv_into(self, into: memoryview) -> int:
+        count = min(len(into), len(self._data), self._piece)
+        if not count:
+            raise TimeoutError
+        into[:count] = self._data[:count]
+        self._data = self._data[count:]
+        return count
+
+
+class Buffered:
+    """Stands where the connection stands; the events come in packets."""
+
+    closed = False
+
+    def __init__(self, raw: Iterable[bytes], piece: int, first_number: int = 1) -> None:
+        packets = [
+            len(event + b"\0").to_bytes(3, "little") + bytes([(first_number + number) & 255]) + b"\0" + event
+            for number, event in enumerate(raw)
+        ]
+        self.packets = PacketReader(
+            Socket(b"".join(packets), piece),  # type: ignore[arg-type]
+            "here",
+            60,
+            first_number,
+        )
+
+    def event(self, wait_seconds: Callable[[], float]) -> memoryview | None:
+        packet = self.packets.packet(wait_seconds)
+        return None if packet is None else packet[1:]
+
+    def close(self) -> None:
+        pass
+
+
+def repeated(golden: dict[str, Any]) -> list[bytes]:
+    return [bytes.fromhex(one) for one in golden["events"]]
+
+
+def outcome(recorded: Recorded) -> Any:
+    """Items, and the error that ended them."""
+    items: list[Item] = []
+    try:
+        for item in recorded.stream().items(lambda: 0.0):
+            if item is None:
+                break
+            items.extend(one_by_one(item) if isinstance(item, Stretched) else (item,))
+    except CdcError as error:
+        return told(items), type(error), str(error), error.hint
+    return told(items)
+
+
+def by_events(golden: dict[str, Any], raw: list[bytes], include_query: bool) -> Any:
+    return outcome(Recorded(golden, raw, "compiled", include_query=include_query))
+
+
+def gathered(golden: dict[str, Any], raw: list[bytes], include_query: bool, piece: int = 1 << 20) -> Any:
+    connection = lambda events: Buffered(events, piece)  # noqa: E731 - a name says what it is for
+    return outcome(Recorded(golden, raw, "compiled", include_query=include_query, connection=connection))
+
+
+@pytest.mark.parametrize("include_query", [False, True])
+@pytest.mark.parametrize("name", GOLDEN)
+def test_all_golden_events_give_the_same(name: str, include_query: bool) -> None:
+    golden = GOLDEN[name]
+    raw = repeated(golden)
+    assert gathered(golden, raw, include_query) == by_events(golden, raw, include_query)
+
+
+@given(st.sampled_from(SMALL), st.integers(1, 3000), st.integers(0, 255))
+def test_however_the_bytes_come(name: str, piece: int, first_number: int) -> None:
+    golden = GOLDEN[name]
+    raw = repeated(golden)
+    connection = lambda events: Buffered(events, piece, first_number)  # noqa: E731
+    found = outcome(Recorded(golden, raw, "compiled", include_query=False, connection=connection))
+    assert found == by_events(golden, raw, False)
+
+
+@given(st.sampled_from(SMALL), st.data())
+@settings(max_examples=EXAMPLES)
+def test_damaged_events_end_in_the_same_error(name: str, data: st.DataObject) -> None:
+    golden = GOLDEN[name]
+    raw = repeated(golden)
+    number = data.draw(st.integers(0, len(raw) - 1))
+    place = data.draw(st.integers(0, len(raw[number]) - 1))
+    bit = data.draw(st.integers(0, 7))
+    changed = bytearray(raw[number])
+    changed[place] ^= 1 << bit
+    raw[number] = bytes(changed)
+    if data.draw(st.booleans()):
+        del raw[data.draw(st.integers(0, len(raw) - 1))]
+    assert gathered(golden, raw, False) == by_events(golden, raw, False)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_transactions_are_read_in_stretches(name: str) -> None:
+    """Else the tests above would hold one way equal to itself."""
+    connection = lambda events: Buffered(events, 1 << 20)  # noqa: E731
+    recorded = Recorded(GOLDEN[name], decoder="compiled", include_query=False, connection=connection)
+    items = recorded.stream().items(lambda: 0.0)
+    found = [item for item in iter(lambda: next(items), None) if isinstance(item, Stretched)]
+    assert any(item.stretch.event_count for item in found)
+
+
+# Binlogs of any shape, made of the golden events' table maps and rows.
+
+Step = tuple[str, int]
+GENERATION = 1
+
+
+def _pool(flavor: str) -> list[tuple[bytes, int, bytes]]:
+    """(table map, kind of the rows event, rows), bodies."""
+    raw = repeated(GOLDEN[f"{flavor}_plain"])
+    pairs = [(one, two) for one, two in pairwise(raw) if one[4] == BINLOG.TABLE_MAP_EVENT]
+    return [(table_map[19:-4], rows[4], rows[19:-4]) for table_map, rows in pairs]
+
+
+POOL = {flavor: _pool(flavor) for flavor in ("mysql", "mariadb")}
+steps = st.one_of(
+    st.tuples(st.just("rows"), st.integers(0, 2)),
+    st.tuples(st.just("more"), st.integers(0, 2)),  # without a table map of its own
+    st.tuples(st.sampled_from(["rows query", "other table"]), st.just(0)),
+)
+transactions = st.lists(
+    st.tuples(st.lists(steps, max_size=6), st.sampled_from(["xid", "xid", "xid", "commit"]), st.integers(0, 3)),
+    max_size=12,
+)
+
+
+def binlog(flavor: str, made: list[tuple[list[Step], str, int]]) -> list[bytes]:
+    """Events of a file. A transaction's number is one more than the last one's, and a step of up to 3."""
+    log = File()
+    number = 0
+    for parts, end, skip in made:
+        number += 1 + skip
+        if flavor == "mysql":
+            log.add(BINLOG.GTID_LOG_EVENT, gtid_body(number))
+            log.add(BINLOG.QUERY_EVENT, query_body("BEGIN"))
+        else:
+            log.add(BINLOG.MARIADB_GTID_EVENT, number.to_bytes(8, "little") + bytes(11))
+        seen = set()
+        for kind, which in parts:
+            table_map, rows_kind, rows = POOL[flavor][which % len(POOL[flavor])]
+            if kind == "rows query":
+                query = BINLOG.ROWS_QUERY_LOG_EVENT if flavor == "mysql" else BINLOG.MARIADB_ANNOTATE_ROWS_EVENT
+                log.add(query, (b"\6" if flavor == "mysql" else b"") + b"DELETE")
+            elif kind == "other table":
+                other = (99).to_bytes(6, "little")
+                log.add(BINLOG.TABLE_MAP_EVENT, other + table_map[6:].replace(b"shop", b"mall"))
+                log.add(rows_kind, other + rows[6:])
+            else:
+                if kind == "rows" or which not in seen:
+                    log.add(BINLOG.TABLE_MAP_EVENT, table_map)
+                log.add(rows_kind, rows)
+                seen.add(which)
+        if end == "xid":
+            log.add(BINLOG.XID_EVENT, xid_body())
+        else:
+            log.add(BINLOG.QUERY_EVENT, query_body("COMMIT"))
+    return [rotate("mysql-bin.000002"), format_description(log_pos=0), *log.raw]
+
+
+class Sent(NamedTuple):
+    """What a reader sends, taken after each item, and the last checkpoint; and whether each stretch was taken at once."""
+
+    messages: list[Message]
+    checkpoint: Checkpoint
+    at_once: list[bool]
+
+
+def sent(items: Iterable[Item], checkpoint: Checkpoint, routing: Routing) -> Sent:
+    out = Outbound(checkpoint, routing, now=lambda: 1.5)
+    out.begin_run()
+    found: list[Message] = []
+    at_once: list[bool] = []
+
+    def one(item: Item) -> Iterator[Item | None]:
+        if isinstance(item, Stretched):
+            at_once.append(out.stretch(item))
+            yield from (None,) if at_once[-1] else one_by_one(item)
+        else:
+            yield item
+
+    for item in (each for whole in items for each in one(whole)):
+        match item:
+            case Begin():
+                out.begin(item.transaction)
+            case Rows():
+                out.rows(item.offset, item.drafts, item.first_row, item.query)
+            case End():
+                out.end(item.point)
+            case Passed():
+                out.passed(item.point)
+        found.extend(out.take()[0])
+    last, end = out.take()
+    return Sent([*found, *last], end, at_once)
+
+
+def read(flavor: str, raw: list[bytes], decoder: str, connection: Any) -> Iterator[Item]:
+    golden = {**GOLDEN[f"{flavor}_plain"], "file": "mysql-bin.000002", "offset": 4}
+    found = Recorded(golden, raw, decoder, include_query=False, connection=connection).stream().items(lambda: 0.0)
+    return iter(lambda: next(found), None)
+
+
+def _checkpoint(after: int = 0, until: int = 0, lanes: Mapping[str, LaneCount] | None = None) -> Checkpoint:
+    return Checkpoint(
+        GENERATION,
+        SourcePoint("golden", "mysql-bin.000002", 4),
+        7,
+        "f",
+        after=Sequence(GENERATION, 2, after, 1) if after else Sequence(0, 0, 0, 0),
+        replay_until=Sequence(GENERATION, 2, until, 0) if until else Sequence(0, 0, 0, 0),
+        lanes=lanes or {},
+    )
+
+
+checkpoints = st.builds(
+    _checkpoint,
+    st.sampled_from([0, 0, 0, 600, 900]),
+    st.sampled_from([0, 0, 0, 700, 1 << 40]),
+    st.sampled_from([{}, {"0": LaneCount(5), "1": LaneCount(7), "2": LaneCount(1)}]),
+)
+routings = st.sampled_from(
+    [
+        Routing("shop", "mysql", 1),
+        Routing("shop", "mysql", 3),
+        Routing("sh\u00f6p", "mariadb", 2, topic="{name}.{db}.{table}"),
+        Routing("shop", "mysql", 2, by_table=("shop.*",)),
+    ]
+)
+
+
+@given(st.sampled_from(["mysql", "mariadb"]), transactions, st.integers(60, 4000), checkpoints, routings)
+@settings(max_examples=EXAMPLES)
+def test_the_messages_of_any_binlog_are_the_same(
+    flavor: str, made: Any, piece: int, checkpoint: Checkpoint, routing: Routing
+) -> None:
+    raw = binlog(flavor, made)
+    plain = sent(read(flavor, raw, "python", Replayed), checkpoint, routing)
+    fast = sent(read(flavor, raw, "compiled", lambda events: Buffered(events, piece)), checkpoint, routing)
+    assert fast.messages == plain.messages
+    assert fast.checkpoint == plain.checkpoint
+
+
+def test_a_long_run_is_taken_in_few_stretches() -> None:
+    raw = binlog("mysql", [([("rows", 0), ("more", 0)], "xid", 0)] * 500)
+    found = sent(
+        read("mysql", raw, "compiled", lambda events: Buffered(events, 1 << 20)),
+        _checkpoint(),
+        Routing("s", "mysql", 3),
+    )
+    assert found.at_once
+    assert all(found.at_once)
+    assert len(found.at_once) < 10
