@@ -110,9 +110,10 @@ Item = Begin | Rows | Stretched | Truncated | Altered | Remembered | End | Passe
 class Stream(Protocol):
     """One connection that dumps the binlog. Not thread-safe, but `close` may be called from another thread."""
 
-    def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
-        """Items as they come, for ever; None whenever nothing came for `wait_seconds()` (so that the caller can do its
-        other duties; asked anew before each wait: short while the caller has something to flush, long when idle).
+    def items(self, wait_seconds: Callable[[], float], *, stretches: bool = False) -> Iterator[Item | None]:
+        """Items as they come, for ever, `Stretched` ones only where the caller takes `stretches`; None whenever nothing came for
+        `wait_seconds()` (so that the caller can do its other duties; asked anew before each wait: short while the caller has
+        something to flush, long when idle).
         Transactions without rows of captured tables come as Passed, not as Begin and End.
         Reads from the socket in large pieces; memory is bounded by the largest single event.
 

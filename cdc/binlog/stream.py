@@ -14,9 +14,10 @@ from pymysqlreplication.constants import BINLOG
 from cdc.binlog import events
 from cdc.binlog.compiled_stretches import Stretches
 from cdc.binlog.events import Event
+from cdc.binlog.expansion import one_by_one
 from cdc.binlog.groups import Groups
 from cdc.binlog.packets import PacketReader
-from cdc.binlog.port import Item
+from cdc.binlog.port import Item, Stretched
 from cdc.binlog.transactions import Transactions
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import (
@@ -69,10 +70,11 @@ class BinlogStream:
         self._packets: PacketReader | None = getattr(connection, "packets", None)
         self._stretches = transactions.stretches() if isinstance(transactions, Transactions) and not by_gtids else None
 
-    def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
+    def items(self, wait_seconds: Callable[[], float], *, stretches: bool = False) -> Iterator[Item | None]:
         while True:
             if self._packets is not None and self._stretches is not None:
-                yield from self._gathered(self._packets, self._stretches)
+                for item in self._gathered(self._packets, self._stretches):
+                    yield from one_by_one(item) if isinstance(item, Stretched) and not stretches else (item,)
             try:
                 raw = self._event(wait_seconds)
             except EOFError:

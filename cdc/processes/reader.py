@@ -249,7 +249,7 @@ class _Run:
 
     def _items(self, stream: Stream) -> Iterator[Item | None]:
         """A stretch comes one by one where it cannot be taken at once, and where the reader may have to wait inside of it."""
-        for item in stream.items(self._patience):
+        for item in stream.items(self._patience, stretches=True):
             if not isinstance(item, Stretched):
                 yield item
             elif (self._midway and item.ended and item.end is None) or not self._out.stretch(item):

@@ -1,13 +1,12 @@
 """`cdc tail`: change events as they lie on the wire, from the queue's lanes or straight from the binlog. Changes nothing."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from cdc.binlog.expansion import one_by_one
-from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Stream, Stretched, Truncated
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Stream, Truncated
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
@@ -154,7 +153,7 @@ def from_binlog(
     outbound.take()
     stream = source.stream(start, tables)
     try:
-        for item in _one_by_one(stream.items(wait)):
+        for item in stream.items(wait):
             reached = _take(outbound, item)
             yield from (message.value for message in outbound.take()[0])
             if item is None:
@@ -163,14 +162,6 @@ def from_binlog(
                 return
     finally:
         stream.close()
-
-
-def _one_by_one(items: Iterable[Item | None]) -> Iterator[Item | None]:
-    for item in items:
-        if isinstance(item, Stretched):
-            yield from one_by_one(item)
-        else:
-            yield item
 
 
 def _take(outbound: Outbound, item: Item | None) -> SourcePoint | None:

@@ -83,7 +83,7 @@ def outcome(recorded: Recorded) -> Any:
     """Items, and the error that ended them."""
     items: list[Item] = []
     try:
-        for item in recorded.stream().items(lambda: 0.0):
+        for item in recorded.stream().items(lambda: 0.0, stretches=True):
             if item is None:
                 break
             items.extend(one_by_one(item) if isinstance(item, Stretched) else (item,))
@@ -139,7 +139,7 @@ def test_transactions_are_read_in_stretches(name: str) -> None:
     """Else the tests above would hold one way equal to itself."""
     connection = lambda events: Buffered(events, 1 << 20)  # noqa: E731
     recorded = Recorded(GOLDEN[name], decoder="compiled", include_query=False, connection=connection)
-    items = recorded.stream().items(lambda: 0.0)
+    items = recorded.stream().items(lambda: 0.0, stretches=True)
     found = [item for item in iter(lambda: next(items), None) if isinstance(item, Stretched)]
     assert any(item.stretch.event_count for item in found)
 
@@ -240,7 +240,8 @@ def sent(items: Iterable[Item], checkpoint: Checkpoint, routing: Routing) -> Sen
 
 def read(flavor: str, raw: list[bytes], decoder: str, connection: Any) -> Iterator[Item]:
     golden = {**GOLDEN[f"{flavor}_plain"], "file": "mysql-bin.000002", "offset": 4}
-    found = Recorded(golden, raw, decoder, include_query=False, connection=connection).stream().items(lambda: 0.0)
+    stream = Recorded(golden, raw, decoder, include_query=False, connection=connection).stream()
+    found = stream.items(lambda: 0.0, stretches=True)
     return iter(lambda: next(found), None)
 
 

@@ -137,7 +137,7 @@ class FileStream:
         self._stream = stream
         self._raw = raw
 
-    def items(self, wait_seconds: Callable[[], float]) -> Iterator[Item | None]:
+    def items(self, wait_seconds: Callable[[], float], *, stretches: bool = False) -> Iterator[Item | None]:
         inside = False
         try:
             for item in self._stream.items(wait_seconds):
