@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.children.report import Meter, NotRun, job, tell
-from cdc.binlog.port import Altered, Begin, End, Passed, Rows, Truncated
+from cdc.binlog.expansion import one_by_one
+from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Stretched, Truncated
 from cdc.binlog.registry import open_source
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint, SourcePoint
@@ -32,13 +33,15 @@ def batches(asked: dict[str, Any]) -> Iterator[Sequence[Message]]:
     out = Outbound(Checkpoint(1, point, 1, "bench"), Routing("bench", "mysql", asked["lanes"]))
     yield ()
     seen = idle = 0
-    for item in stream.items(lambda: 1.0):
+    for item in _taken(stream.items(lambda: 1.0, stretches=True), out):
         idle = idle + 1 if item is None else 0
         if idle > _IDLE_SECONDS:
             raise NotRun(f"the binlog ended after {seen} of {asked['rows']} rows")
         match item:
             case Begin():
                 out.begin(item.transaction)
+            case Stretched():
+                seen += sum(item.stretch.ops().values())
             case Rows():
                 out.rows(item.offset, item.drafts, item.first_row, item.query)
                 seen += len(item.drafts)
@@ -57,6 +60,15 @@ def batches(asked: dict[str, Any]) -> Iterator[Sequence[Message]]:
             break
     stream.close()
     source.close()
+
+
+def _taken(items: Iterator[Item | None], out: Outbound) -> Iterator[Item | None]:
+    """As the reader takes stretches."""
+    for item in items:
+        if isinstance(item, Stretched) and not out.stretch(item):
+            yield from one_by_one(item)
+        else:
+            yield item
 
 
 def main() -> None:

@@ -29,6 +29,9 @@ cdef extern from *:
 _OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d"}
 
 
+include "buffers.pxi"
+
+
 cdef class EncodedRows:
     """Rows of one table version, in the order of the event. Its makers are compiled too: Python code only reads it."""
 
@@ -38,7 +41,8 @@ cdef class EncodedRows:
         self.schema = schema
 
     def __dealloc__(self):
-        free(self.data)
+        if self.data != NULL and not (ROOM_AHEAD and keep_buffer(self.data, self.capacity)):
+            free(self.data)
         free(self.rows)
 
     cdef int reserve(self, Py_ssize_t more) except -1 nogil:
@@ -48,6 +52,10 @@ cdef class EncodedRows:
         if more <= self.capacity - self.size:
             return 0
         with gil:
+            if self.data == NULL and ROOM_AHEAD:
+                self.data = kept_buffer(&self.capacity)
+                if more <= self.capacity:
+                    return 0
             capacity = self.size + more
             if ROOM_AHEAD:
                 capacity = max(2 * self.capacity, capacity, 4096)

@@ -18,36 +18,7 @@ from cdc.model.encoded cimport EncodedRow, EncodedRows
 import orjson
 
 
-# Batches are of much the same size: their memory goes round, and is not given back to the system and asked for anew, page by
-# page. Taken and kept under the GIL.
-cdef enum:
-    MOST_KEPT = 2
-    MOST_KEPT_BYTES = 8388608
-
-cdef uint8_t* _buffers[MOST_KEPT]
-cdef Py_ssize_t _capacities[MOST_KEPT]
-cdef int _count = 0
-
-
-cdef bint _keep(uint8_t* data, Py_ssize_t capacity) noexcept:
-    global _count
-    if _count == MOST_KEPT or capacity > MOST_KEPT_BYTES:
-        return False
-    _buffers[_count] = data
-    _capacities[_count] = capacity
-    _count += 1
-    return True
-
-
-cdef uint8_t* _kept(Py_ssize_t* capacity) noexcept:
-    """NULL, and a capacity of 0, where none is there."""
-    global _count
-    if _count == 0:
-        capacity[0] = 0
-        return NULL
-    _count -= 1
-    capacity[0] = _capacities[_count]
-    return _buffers[_count]
+include "buffers.pxi"
 
 
 cdef class Lanes:
@@ -97,7 +68,7 @@ cdef class PackedMessages:
             self._reserve(capacity)
 
     def __dealloc__(self):
-        if self.data != NULL and not _keep(self.data, self.capacity):
+        if self.data != NULL and not keep_buffer(self.data, self.capacity):
             free(self.data)
         free(self.items)
 
@@ -105,7 +76,7 @@ cdef class PackedMessages:
         cdef Py_ssize_t capacity
         cdef void* moved
         if self.data == NULL:
-            self.data = _kept(&self.capacity)
+            self.data = kept_buffer(&self.capacity)
         if more > self.capacity - self.size:
             capacity = max(self.capacity + self.capacity // 2, self.size + more, 16384)
             moved = realloc(self.data, capacity)
