@@ -26,7 +26,7 @@ from cdc.target.sql.tables import progress_of, stored_letter
 if TYPE_CHECKING:
     from cdc.target.mysql_engine import Reflecting
     from cdc.target.mysql_writer import MySqlWriter
-    from cdc.target.sql.plan import Planner
+    from cdc.target.sql.plan import Planner, Plans
 
 SQL = statements(MYSQL)
 
@@ -106,6 +106,8 @@ class MySqlTarget:
         def open_ddl() -> Session:
             return Session(self._config, lease_seconds, answer_seconds=_DDL_SECONDS)
 
+        # Who opens a new one may do so because something was wrong with what is there.
+        self._plans.forget()
         return MySqlWriter(self._names["connector"], self._names["sink"], open_session, open_ddl, self._planner)
 
     def _planner(self, session: Session) -> "Planner":
@@ -120,7 +122,14 @@ class MySqlTarget:
             collations,
             session.native_types,
             session.has_expression_defaults,
+            shared=self._plans,
         )
+
+    @cached_property
+    def _plans(self) -> "Plans":
+        from cdc.target.sql.plan import Plans  # noqa: PLC0415
+
+        return Plans()
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -27,7 +27,7 @@ from cdc.target.sql.tables import progress_of, stored_letter
 if TYPE_CHECKING:
     from cdc.target.postgresql_engine import Reflecting
     from cdc.target.postgresql_writer import PostgresqlWriter
-    from cdc.target.sql.plan import Planner
+    from cdc.target.sql.plan import Planner, Plans
 
 SQL = statements(POSTGRESQL)
 
@@ -51,6 +51,8 @@ class PostgresqlTarget:
         def open_session() -> Session:
             return connect(self._config, self._application_name, lease_seconds)
 
+        # Who opens a new one may do so because something was wrong with what is there.
+        self._plans.forget()
         return PostgresqlWriter(
             self._names["connector"], self._names["sink"], lease_seconds, open_session, self._planner()
         )
@@ -104,7 +106,13 @@ class PostgresqlTarget:
     def _planner(self) -> "Planner":
         from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
-        return Planner(self._config, POSTGRESQL, self._reflecting)
+        return Planner(self._config, POSTGRESQL, self._reflecting, shared=self._plans)
+
+    @cached_property
+    def _plans(self) -> "Plans":
+        from cdc.target.sql.plan import Plans  # noqa: PLC0415
+
+        return Plans()
 
     @cached_property
     def _reflecting(self) -> "Reflecting":

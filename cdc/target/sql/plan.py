@@ -4,6 +4,7 @@ Made once for each schema fingerprint: reflects the target's table, makes it whe
 verifies that it can hold what will come.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -52,9 +53,34 @@ class TablePlan:
         return self.source_columns.index(column)
 
 
+class Plans:
+    """Plans by fingerprint, for all lanes of a process: making one takes the server and us long. Thread-safe; one is made at a
+    time, so that lanes which want the same one at the same moment make it once.
+
+    A table of ours changes while all lanes wait for that, and each of them forgets all of these before it goes on.
+    """
+
+    def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._plans: dict[str, TablePlan] = {}
+
+    def find(self, fingerprint: str, make: Callable[[], TablePlan]) -> TablePlan:
+        """What `make` raises is not kept."""
+        with self._making:
+            plan = self._plans.get(fingerprint)
+            if plan is None:
+                plan = self._plans[fingerprint] = make()
+            return plan
+
+    def forget(self) -> None:
+        with self._making:
+            self._plans.clear()
+
+
 class Planner:
     """Plans of one writer; not thread-safe. `connect` gives a SQLAlchemy connection for reflection and DDL; leaving it
-    must make the DDL durable (or part of the open transaction, where the target's DDL is transactional)."""
+    must make the DDL durable (or part of the open transaction, where the target's DDL is transactional). `shared`: plans of all
+    planners of the process whose `connect` sees the same."""
 
     def __init__(
         self,
@@ -64,6 +90,7 @@ class Planner:
         collations: frozenset[str] = frozenset(),
         native: frozenset[str] = frozenset(),
         expression_defaults: bool = False,
+        shared: Plans | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -71,6 +98,7 @@ class Planner:
         self._collations = collations
         self._native = native
         self._expression_defaults = expression_defaults
+        self._shared = shared or Plans()
         self._plans: dict[str, TablePlan] = {}
         self._sources: dict[TargetName, str] = {}
 
@@ -79,13 +107,16 @@ class Planner:
         fingerprint = schema.fingerprint()
         plan = self._plans.get(fingerprint)
         if plan is None:
-            plan = self._plans[fingerprint] = self._make(schema)
+            name = self.name(schema.db, schema.table)
+            plan = self._shared.find(fingerprint, lambda: self._make(schema, name))
+            self._plans[fingerprint] = plan
         return plan
 
     def forget(self) -> None:
         """The target may have changed, and the names of the source's tables: look again at the next use."""
         self._plans.clear()
         self._sources.clear()
+        self._shared.forget()
 
     def found(self, name: TargetName) -> Found | None:
         """What the table has now."""
@@ -139,8 +170,7 @@ class Planner:
         held = [(column, found.types[at]) for column, at in there if at is not None]
         return errors + tuple(losses(self._dialect, held))
 
-    def _make(self, schema: TableSchema) -> TablePlan:
-        name = self.name(schema.db, schema.table)
+    def _make(self, schema: TableSchema, name: TargetName) -> TablePlan:
         if not schema.key:
             raise TargetRefused(
                 f"table {shown(schema.name)} has no primary key, so its rows cannot be told apart",
