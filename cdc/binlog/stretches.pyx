@@ -14,6 +14,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from cdc.binlog.decoder.compiled cimport Encoding
+from cdc.binlog.crc32 cimport crc32_of
 from cdc.model.encoded cimport EncodedRows
 from cdc.model.stretch cimport MARIADB_GTID, MYSQL_GTID, NO_GTID, Stretch, StretchEvent, StretchTransaction
 
@@ -52,46 +53,6 @@ class Found(NamedTuple):
     offset: int
     boundary: int | None
     maps: list
-
-
-cdef uint32_t[8][256] _TABLES
-
-
-cdef void _fill_tables() noexcept:
-    """CRC-32 (IEEE 802.3, reflected), eight bytes at a time."""
-    cdef uint32_t value
-    cdef int code, slice_
-    for code in range(256):
-        value = <uint32_t>code
-        for slice_ in range(8):
-            value = value >> 1 ^ (<uint32_t>0xEDB88320 if value & 1 else 0)
-        _TABLES[0][code] = value
-    for slice_ in range(1, 8):
-        for code in range(256):
-            value = _TABLES[slice_ - 1][code]
-            _TABLES[slice_][code] = value >> 8 ^ _TABLES[0][value & 0xFF]
-
-
-_fill_tables()
-
-
-cdef uint32_t _crc32(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    cdef uint32_t crc = 0xFFFFFFFF
-    cdef uint32_t low, high
-    while size >= 8:
-        low = crc ^ _uint32(data)
-        high = _uint32(data + 4)
-        crc = (
-            _TABLES[7][low & 0xFF] ^ _TABLES[6][low >> 8 & 0xFF] ^ _TABLES[5][low >> 16 & 0xFF] ^ _TABLES[4][low >> 24]
-            ^ _TABLES[3][high & 0xFF] ^ _TABLES[2][high >> 8 & 0xFF] ^ _TABLES[1][high >> 16 & 0xFF] ^ _TABLES[0][high >> 24]
-        )
-        data += 8
-        size -= 8
-    while size:
-        crc = _TABLES[0][(crc ^ data[0]) & 0xFF] ^ crc >> 8
-        data += 1
-        size -= 1
-    return ~crc
 
 
 cdef inline uint32_t _uint32(const uint8_t* at) noexcept nogil:
@@ -160,7 +121,7 @@ cdef class Stretches:
             return False
         if _uint32(at + 13) != <uint32_t>((self._offset + size) & 0xFFFFFFFF) or at[17] & ARTIFICIAL_FLAG:
             return False
-        if _crc32(at, size - CHECKSUM_BYTES) != _uint32(at + size - CHECKSUM_BYTES):
+        if crc32_of(at, size - CHECKSUM_BYTES) != _uint32(at + size - CHECKSUM_BYTES):
             return False
         event.timestamp = _uint32(at)
         event.kind = at[4]
