@@ -180,10 +180,16 @@ cdef inline const uint8_t* _name_end(const uint8_t* at, const uint8_t* end) noex
 cdef inline bint is_utf8(const uint8_t* at, Py_ssize_t size) noexcept nogil:
     """The Unicode Standard, table 3-7, "Well-Formed UTF-8 Byte Sequences"."""
     cdef const uint8_t* end = at + size
+    cdef uint64_t[4] many
     cdef uint64_t eight
     cdef uint8_t first, low, high
     cdef int more
     while at < end:
+        while end - at >= 32:
+            memcpy(many, at, 32)
+            if (many[0] | many[1] | many[2] | many[3]) & <uint64_t>0x8080808080808080:
+                break
+            at += 32
         if end - at >= 8:
             memcpy(&eight, at, 8)
             if eight & <uint64_t>0x8080808080808080 == 0:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+import os
 
 import orjson
 
@@ -136,14 +138,36 @@ cdef bint _one_writing(Text key, const Cell* cells, Py_ssize_t count) noexcept n
     return True
 
 
+# Keys come from outside: without a number that nobody knows, somebody could choose them to fall on one place.
+cdef uint64_t _SECRET = int.from_bytes(os.urandom(8), "little")
+
+
+cdef inline uint64_t _hash(Text text) noexcept nogil:
+    cdef uint64_t value = _SECRET ^ <uint64_t>text.size
+    cdef uint64_t eight
+    cdef const uint8_t* at = text.data
+    cdef Py_ssize_t left = text.size
+    while left > 0:
+        eight = 0
+        memcpy(&eight, at, min(left, 8))
+        value = (value ^ eight) * <uint64_t>0x9e3779b97f4a7c15
+        value ^= value >> 32
+        at += 8
+        left -= 8
+    return value
+
+
 cdef class _TableNets:
-    """What becomes of each key of one table version."""
+    """What becomes of each key of one table version. `data`: the keys in the order of their first changes; `places`: where in it
+    a key is, one more than that, 0 for none: a table with open addressing, `mask` + 1 long, a power of two."""
 
     cdef object schema
     cdef _Names columns, key
-    cdef dict slots
     cdef Slot* data
+    cdef Py_ssize_t count
     cdef Py_ssize_t room
+    cdef int32_t* places
+    cdef uint64_t mask
     cdef Cells cells
     cdef list blocks
 
@@ -151,21 +175,64 @@ cdef class _TableNets:
         self.schema = schema
         self.columns = _Names([column.name for column in schema.columns])
         self.key = _Names(schema.key)
-        self.slots = {}
         self.cells = Cells()
         self.blocks = []
 
     def __dealloc__(self):
         free(self.data)
+        free(self.places)
+
+    cdef int grow(self) except -1:
+        """Twice the room; the table of places stays half empty."""
+        cdef Py_ssize_t room = max(2 * self.room, 256)
+        cdef Py_ssize_t index
+        cdef uint64_t at
+        cdef void* moved
+        if room > 0x3fffffff:
+            raise MemoryError(f"{room} keys")
+        moved = realloc(self.data, room * sizeof(Slot))
+        if moved == NULL:
+            raise MemoryError(f"{room} keys")
+        self.data = <Slot*>moved
+        moved = realloc(self.places, 2 * room * sizeof(int32_t))
+        if moved == NULL:
+            raise MemoryError(f"{room} keys")
+        self.places = <int32_t*>moved
+        memset(self.places, 0, 2 * room * sizeof(int32_t))
+        self.room = room
+        self.mask = 2 * room - 1
+        for index in range(self.count):
+            at = _hash(self.data[index].item.key) & self.mask
+            while self.places[at]:
+                at = (at + 1) & self.mask
+            self.places[at] = <int32_t>(index + 1)
+        return 0
+
+    cdef Slot* slot(self, Text key, bint* known) except NULL:
+        """That of a key, one without an item where it is a new one."""
+        cdef uint64_t at
+        cdef Slot* slot
+        if self.count == self.room:
+            self.grow()
+        at = _hash(key) & self.mask
+        while self.places[at]:
+            slot = &self.data[self.places[at] - 1]
+            if slot.item.key.size == key.size and memcmp(slot.item.key.data, key.data, key.size) == 0:
+                known[0] = True
+                return slot
+            at = (at + 1) & self.mask
+        known[0] = False
+        self.count += 1
+        self.places[at] = <int32_t>self.count
+        return &self.data[self.count - 1]
 
     cdef bint add(self, ReceivedChange change, bint upsert) except *:
         """False where plain objects must be asked."""
         cdef const Item* item = change.item
         cdef Cell* cells
         cdef Cell[16] of_key
-        cdef Py_ssize_t place
+        cdef bint known = False
         cdef Slot* slot
-        cdef void* moved
         if self.key.count > 16 or not self.key.cells(item.key, of_key):
             return False
         if not _one_writing(item.key, of_key, self.key.count):
@@ -176,25 +243,13 @@ cdef class _TableNets:
                 return False
         if not self.blocks or self.blocks[len(self.blocks) - 1] is not change.block:
             self.blocks.append(change.block)
-        key = change.key_text()
-        known = self.slots.get(key)
-        if known is None:
-            place = len(self.slots)
-            self.slots[key] = place
-            if place == self.room:
-                self.room = max(2 * self.room, 256)
-                moved = realloc(self.data, self.room * sizeof(Slot))
-                if moved == NULL:
-                    raise MemoryError(f"{self.room} keys")
-                self.data = <Slot*>moved
-            slot = &self.data[place]
+        slot = self.slot(item.key, &known)
+        if not known:
             slot.net = UPDATE if item.op == 0x75 else INSERT
-        else:
-            slot = &self.data[<Py_ssize_t>known]
-            if item.op != 0x75:
-                slot.net = INSERT
-            elif slot.net == DELETE:
-                slot.net = UPDATE
+        elif item.op != 0x75:
+            slot.net = INSERT
+        elif slot.net == DELETE:
+            slot.net = UPDATE
         if item.op == 0x64:
             slot.net = DELETE
         elif upsert or item.replay:
@@ -209,7 +264,7 @@ cdef class _TableNets:
         cdef list deletes = []
         cdef Py_ssize_t index
         cdef Slot* slot
-        for index in range(len(self.slots)):
+        for index in range(self.count):
             slot = &self.data[index]
             if slot.net == DELETE:
                 deletes.append(tuple(orjson.loads(PyBytes_FromStringAndSize(<char*>slot.item.key.data, slot.item.key.size)).values()))
@@ -330,6 +385,13 @@ cdef class ReceivedRows:
         cdef const Text* after = &self.data[index].item.after
         return PyBytes_FromStringAndSize(<char*>after.data, after.size)
 
+    cdef Py_ssize_t _text_bytes(self, Py_ssize_t start, Py_ssize_t end):
+        """About as many as the text of these rows has."""
+        cdef Py_ssize_t index, total = 65536
+        for index in range(start, end):
+            total += self.data[index].item.after.size
+        return total
+
     def __len__(self):
         return self.count
 
@@ -374,6 +436,8 @@ cdef class ReceivedRows:
         cdef uint8_t* made
         cdef Slot* slot
         cdef Cell* cell
+        if ROOM_AHEAD:
+            out.reserve(self._text_bytes(0, self.count))
         for index in range(self.count):
             slot = &self.data[index]
             to = out.reserve(2 * slot.item.after.size + 32 * count + 16)
@@ -437,6 +501,8 @@ cdef class ReceivedRows:
         cdef bytes text
         cdef int kind
         cdef list kinds = [{"literal": 0, "decimal": 1, "binary": 2}.get(one, 3) if isinstance(one, str) else 3 for one in encoders]
+        if ROOM_AHEAD:
+            out.reserve(max(1, min(self._text_bytes(start, min(self.count, start + max_count)), max_bytes)))
         while index < self.count and index - start < max_count:
             slot = &self.data[index]
             before = out.size

@@ -77,6 +77,20 @@ def test_received_changes_are_compacted_as_plain_ones_are(received: list[Receive
         ]
 
 
+def test_each_of_very_many_keys_gets_its_own_net_change() -> None:
+    ids = [*range(3000), *range(0, 3000, 2), *range(0, 3000, 3)]
+    ops = ["c"] * 3000 + ["u"] * 1500 + ["d"] * 1000
+    received = []
+    for n, (op, id_) in enumerate(zip(ops, ids, strict=True), 1):
+        row: Row = {**dict.fromkeys(NAMES), "id": id_, "n": n}
+        received.append(message(draft_of(op, {"id": id_}, row, table="a", schema="a"), n=n))
+    (ours,) = compact(compiled.ReceivedBlock.of(received).changes(0, len(received), [True]), SCHEMAS.__getitem__)
+    (theirs,) = compact(tuple(map(read, received)), SCHEMAS.__getitem__)  # type: ignore[arg-type]
+    assert len(ours) == 3000
+    assert isinstance(ours.inserts, ReceivedRows)
+    assert (ours.deletes, list(ours.inserts)) == (theirs.deletes, list(theirs.inserts))
+
+
 def received_rows(plain: list[Row], schema: TableSchema) -> Any:
     came = [message(draft_of("c", {"id": row["id"]}, row, table="a", schema="a"), n=n) for n, row in enumerate(plain)]
     block = compiled.ReceivedBlock.of(came)
