@@ -15,7 +15,7 @@ from cdc.model.config import ConnectorConfig
 from cdc.model.errors import Fenced, Gap, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
 from cdc.queue.redis_reader import RedisReader
-from cdc.queue.redis_store import RedisStore
+from cdc.queue.redis_store import MANY, RedisStore
 from cdc.queue.redis_streams import RedisStreamsQueue
 from tests.support.own_redis import start_cluster_node
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, seconds_of, take
@@ -154,8 +154,9 @@ def test_an_entry_deleted_in_the_middle_is_a_gap(
         take(reader, 8)
 
 
+@pytest.mark.parametrize("more", [5, 3 * MANY])
 def test_a_sink_behind_what_was_trimmed_finds_a_gap_although_a_new_run_begins_there(
-    queue: RedisStreamsQueue, config: ConnectorConfig
+    queue: RedisStreamsQueue, config: ConnectorConfig, more: int
 ) -> None:
     first = queue.producer()
     first.open(1)
@@ -164,13 +165,25 @@ def test_a_sink_behind_what_was_trimmed_finds_a_gap_although_a_new_run_begins_th
         ack_all(queue, sink, 5)
     second = queue.producer()
     second.open(2)
-    publish(second, messages(5, first=6), checkpoint(2))
+    publish(second, messages(more, first=6), checkpoint(2))
     for after in ("", "1-3"):
         late = queue.reader("one", "0", after)
         with pytest.raises(Gap, match="trimmed up to 1-5"):
-            late.read(10, MB, 1.0)
+            late.read(1000, MB, 1.0)
     in_time = queue.reader("one", "0", "1-5")
-    assert numbers(take(in_time, 5)) == [6, 7, 8, 9, 10]
+    assert numbers(take(in_time, more)) == list(range(6, 6 + more))
+
+
+def test_a_sink_that_begins_within_a_run_of_which_nothing_is_before_it_finds_a_gap(
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis"
+) -> None:
+    for token in (1, 2):
+        producer = queue.producer()
+        producer.open(token)
+        publish(producer, messages(3 * MANY, first=1 if token == 1 else 3 * MANY + 1), checkpoint(token))
+    raw.xtrim(lane_of(config), minid="2-3", approximate=False)
+    with pytest.raises(Gap, match="the next one there is 2-3"):
+        queue.reader("one", "0", f"1-{3 * MANY}").read(1000, MB, 1.0)
 
 
 def test_a_flushed_redis_is_noticed_by_the_producer_and_the_lane_goes_on_with_the_next_run(
