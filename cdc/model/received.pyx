@@ -7,8 +7,9 @@ are looked at where they lie: whole runs of them pass the gate at once (`run`). 
 
 from collections.abc import Sequence
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, realloc
@@ -43,6 +44,61 @@ cdef inline bint _same(Text one, Text other) noexcept nogil:
     return one.size == other.size and memcmp(one.data, other.data, one.size) == 0
 
 
+cdef extern from "Python.h":
+    Py_ssize_t references "Py_REFCNT"(PyObject* of)
+
+
+# Batches are of much the same size: the memory of their replies and of what was read of them goes round, and is not given back to
+# the system and asked for anew, page by page. Taken and kept under the GIL.
+cdef enum:
+    MOST_KEPT = 2
+    LEAST_KEPT_BYTES = 262144
+    MOST_KEPT_BYTES = 8388608
+
+cdef list _replies = []
+cdef Item* _items[MOST_KEPT]
+cdef Py_ssize_t _rooms[MOST_KEPT]
+cdef int _items_count = 0
+
+
+cdef void _keep_reply(object reply):
+    if type(reply) is bytearray and len(_replies) < MOST_KEPT:
+        if LEAST_KEPT_BYTES <= PyByteArray_GET_SIZE(reply) <= MOST_KEPT_BYTES:
+            _replies.append(reply)
+
+
+cdef bytearray _reply(Py_ssize_t size):
+    """With whatever is in it."""
+    cdef bytearray reply
+    if not _replies:
+        # Not `bytearray(size)`: that writes zeros.
+        return PyByteArray_FromStringAndSize(NULL, size)
+    reply = _replies.pop()
+    PyByteArray_Resize(reply, size)
+    return reply
+
+
+cdef bint _keep_items(Item* items, Py_ssize_t room) noexcept:
+    global _items_count
+    if _items_count == MOST_KEPT or room * <Py_ssize_t>sizeof(Item) > MOST_KEPT_BYTES:
+        return False
+    _items[_items_count] = items
+    _rooms[_items_count] = room
+    _items_count += 1
+    return True
+
+
+cdef Item* _kept_items(Py_ssize_t* room) noexcept:
+    """NULL, and no room, where none are there."""
+    global _items_count
+    if _items_count == 0:
+        room[0] = 0
+        return NULL
+    _items_count -= 1
+    room[0] = _rooms[_items_count]
+    return _items[_items_count]
+
+
 cdef class ReplyReader:
     """Tells where a reply of Redis ends, while it is coming in. `fed`: how many bytes of `buffer` are filled, from the caller."""
 
@@ -51,8 +107,7 @@ cdef class ReplyReader:
     cdef int64_t _left
 
     def __init__(self, Py_ssize_t size):
-        # Not `bytearray(size)`: that writes zeros.
-        self.buffer = PyByteArray_FromStringAndSize(NULL, size)
+        self.buffer = _reply(size)
         self._left = 1
 
     def missing(self, Py_ssize_t fed):
@@ -99,8 +154,12 @@ cdef class ReceivedBlock:
         self._tables = []
 
     def __dealloc__(self):
-        free(self.items)
+        if self.items != NULL and not _keep_items(self.items, self.room):
+            free(self.items)
         free(self._texts)
+        # Nobody else has it.
+        if references(<PyObject*>self._keeps) == 1:
+            _keep_reply(self._keeps)
 
     @staticmethod
     def of(received):
@@ -210,6 +269,8 @@ cdef class ReceivedBlock:
     cdef Item* _add(self) except NULL:
         cdef Py_ssize_t room
         cdef void* moved
+        if self.items == NULL:
+            self.items = _kept_items(&self.room)
         if self.count == self.room:
             room = max(2 * self.room, 64)
             moved = realloc(self.items, room * sizeof(Item))
