@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,13 @@ def test_a_broker_that_is_not_there_is_unavailable_within_bounds(new_queue: NewQ
         assert max(threads.map(refused, calls)) < 15
 
 
+def _readable(queue: KafkaQueue) -> bool:
+    """Where it is not so, this raises what a sink would wait for, and try again."""
+    with closing(queue.reader("probe", "0", "")) as reader:
+        reader.read(1, MB, 0.5)
+    return True
+
+
 @pytest.mark.parametrize("exactly_once", [False, True])
 def test_a_broker_killed_during_publishing_loses_nothing_that_a_checkpoint_covers(
     own_kafka: Server, new_queue: NewQueue, monkeypatch: pytest.MonkeyPatch, exactly_once: bool
@@ -290,6 +298,7 @@ def test_a_broker_killed_during_publishing_loses_nothing_that_a_checkpoint_cover
     assert stored is not None
     assert stored.lanes["0"].count >= confirmed[-1].lanes["0"].count
     after = new_queue(url=own_kafka.url, name=name_of(queue), exactly_once=exactly_once)
+    until(lambda: _readable(after), 30, "the lane's partition has a leader again")
     reader = after.reader("one", "0", "")
     taken = numbers(take(reader, stored.lanes["0"].count))
     assert taken == list(range(1, stored.lanes["0"].count + 1))
