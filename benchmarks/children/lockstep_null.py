@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.children.report import Meter, NotRun, job, tell
-from cdc.binlog.expansion import one_by_one
-from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Stretched, Truncated
+from cdc.binlog.port import Altered, Begin, End, Passed, Rows, Stretched, Truncated
 from cdc.binlog.registry import open_source
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import CdcError
 from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.stretches import taken
 
 # As the reader publishes.
 _TAKE_MESSAGES = 2000
@@ -33,7 +33,7 @@ def batches(asked: dict[str, Any]) -> Iterator[Sequence[Message]]:
     out = Outbound(Checkpoint(1, point, 1, "bench"), Routing("bench", "mysql", asked["lanes"]))
     yield ()
     seen = idle = 0
-    for item in _taken(stream.items(lambda: 1.0, stretches=True), out):
+    for item in taken(stream.items(lambda: 1.0, stretches=True), out):
         idle = idle + 1 if item is None else 0
         if idle > _IDLE_SECONDS:
             raise NotRun(f"the binlog ended after {seen} of {asked['rows']} rows")
@@ -60,15 +60,6 @@ def batches(asked: dict[str, Any]) -> Iterator[Sequence[Message]]:
             break
     stream.close()
     source.close()
-
-
-def _taken(items: Iterator[Item | None], out: Outbound) -> Iterator[Item | None]:
-    """As the reader takes stretches."""
-    for item in items:
-        if isinstance(item, Stretched) and not out.stretch(item):
-            yield from one_by_one(item)
-        else:
-            yield item
 
 
 def main() -> None:

@@ -154,15 +154,16 @@ cdef class Stretches:
         cdef Event event
         cdef StretchTransaction* now = NULL
         cdef Py_ssize_t rows = 0
+        cdef const uint8_t* begin = base + start
         # The last place where the stretch may end.
-        cdef const uint8_t* kept_at = NULL
+        cdef const uint8_t* kept_at = begin
         cdef int64_t kept_offset = offset
         cdef uint8_t kept_number = 0
         cdef Py_ssize_t kept_transactions = 0
         cdef bint inside = open_maps is not None
         cdef int64_t boundary = -1
         cdef int answer
-        self._at = base + start
+        self._at = begin
         self._end = base + end
         self._offset = offset
         self._number = <uint8_t>number
@@ -174,9 +175,7 @@ cdef class Stretches:
             now.begins = now.ends = False
             now.first_event = now.event_count = 0
             self._remember(open_maps)
-        while rows < MOST_ROWS and self._at - (kept_at if kept_at != NULL else base + start) < MOST_BYTES:
-            if self._at - (base + start) > MOST_BYTES and kept_at != NULL:
-                break
+        while rows < MOST_ROWS and kept_at - begin < MOST_BYTES and self._at - kept_at < MOST_BYTES:
             if not inside:
                 now = self._begin(out, post_header)
                 if now == NULL:
@@ -208,7 +207,7 @@ cdef class Stretches:
                 break
             kept_at, kept_offset, kept_number = self._at, self._offset, self._number
             kept_transactions = out.transaction_count
-        if kept_at == NULL:
+        if kept_transactions == 0:
             return None
         out.transaction_count = kept_transactions
         return Found(

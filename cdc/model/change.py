@@ -205,7 +205,6 @@ class EventText(NamedTuple):
         return Message(lane, b"".join((dumps(key), b"")), b"".join(value))
 
 
-@lru_cache(maxsize=1)  # rows come event by event, and a query may be long
 def event_text(  # noqa: PLR0917 - by name each call would cost more
     transaction: Transaction,
     connector: str,

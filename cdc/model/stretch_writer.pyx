@@ -237,15 +237,9 @@ cdef int _around(
     to = put(to, b',"tx_pos":', 10)
     to += number(to, common.start)
     to = put(to, b',"seq":[', 8)
-    to += number(to, texts.generation)
-    to[0] = c','
-    to += 1
-    to += number(to, texts.file_number)
-    to[0] = c','
-    to += 1
-    to += number(to, event.offset)
-    to[0] = c','
-    to += 1
+    to = _number_and_comma(to, texts.generation)
+    to = _number_and_comma(to, texts.file_number)
+    to = _number_and_comma(to, event.offset)
     around.middle.data = <const char*>begin
     around.middle.size = to - begin
     begin = to
@@ -262,6 +256,12 @@ cdef int _around(
     around.behind_op.data = <const char*>begin
     around.behind_op.size = to - begin
     return 0
+
+
+cdef inline uint8_t* _number_and_comma(uint8_t* to, int64_t value) noexcept nogil:
+    to += number(to, value)
+    to[0] = c','
+    return to + 1
 
 
 cdef inline uint8_t* _bytes(uint8_t* to, bytes text):

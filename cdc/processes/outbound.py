@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cdc.binlog.port import Stretched
-from cdc.model.change import Draft, Marker, Message, Transaction, render_change, render_marker
+from cdc.model.change import Draft, EventText, Marker, Message, Transaction, event_text, render_marker
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.compiled import EncodedRows
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_name, lane_number, matches
 from cdc.model.schema_change import SchemaChange
-from cdc.processes.packing import Event, Orders, Packing, Run, Spread
+from cdc.processes.packing import Orders, Packing, Run, Spread, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,24 @@ class Routing:
         return lane_name(topic, number)
 
 
+class _Version(NamedTuple):
+    """What change events of one rows event have in common, beside the event."""
+
+    db: str
+    table: str
+    schema: str
+    replay: bool
+
+
 class _Held(NamedTuple):
     """A transaction's latest change event, held back until it is known whether another one follows. `draft`: None where it
-    stands, unfinished, in the packed messages."""
+    stands, unfinished, in the packed messages; then there is no more to be known than its place."""
 
-    draft: Draft | None
     seq: Sequence
-    offset: int
-    total_order: int
-    table_order: int
-    query: str | None
+    draft: Draft | None = None
+    text: EventText | None = None
+    total_order: int = 0
+    table_order: int = 0
 
 
 class Outbound:
@@ -128,14 +136,37 @@ class Outbound:
         if isinstance(drafts, EncodedRows) and len(drafts) and self._fits_packing(offset, first_row, len(drafts)):
             self._pack(offset, drafts, first_row, query)
             return
+        made: _Version | None = None
+        text: EventText | None = None
         for row, draft in enumerate(drafts, first_row):
             self._total += 1
             self._orders[draft.db, draft.table] += 1
             seq = Sequence(self._base.generation, self._file, offset, row)
             if seq <= self._base.after:
                 continue
+            version = _Version(draft.db, draft.table, draft.schema, seq <= self._base.replay_until)
+            if version != made:
+                made, text = version, self._text(version, seq, query)
             self._release(ends=False)
-            self._held = _Held(draft, seq, offset, self._total, self._orders[draft.db, draft.table], query)
+            self._held = _Held(seq, draft, text, self._total, self._orders[draft.db, draft.table])
+
+    def _text(self, version: _Version, seq: Sequence, query: str | None) -> EventText | None:
+        """Of the rows event at `seq`; None outside of a transaction."""
+        if self._transaction is None:
+            return None
+        return event_text(
+            self._transaction,
+            self._routing.connector,
+            self._routing.flavor,
+            version.db,
+            version.table,
+            version.schema,
+            seq[:3],
+            seq.offset,
+            self._base.token,
+            version.replay,
+            query,
+        )
 
     def stretch(self, item: Stretched) -> bool:
         """All of a stretch at once; False where it must be taken one by one, and then nothing has happened."""
@@ -154,24 +185,16 @@ class Outbound:
             return False
         if self._packing is None:
             self._packing = self._begin_packing()
-        names = [(rows.db, rows.table) for rows in stretch.tables]
-        groups = {name: group for group, name in enumerate(dict.fromkeys(names))}
-        orders = Orders(
-            self._total,
-            array("i", [groups[name] for name in names]),
-            array("q", [self._orders[name] for name in groups]),
-        )
         run = Run(item.begin, generation, file, self._base.token, replay, int(self._now() * 1000), self._counts)
-        total = self._packing.stretch(stretch, run, item.before, spreads, orders)
+        total, orders = self._packing.stretch(stretch, run, item.before, spreads, Orders(self._total, self._orders))
         if item.end is None:
             if item.opened is not None:
                 self.begin(item.opened)
             self._total = total
-            for name, group in groups.items():
-                self._orders[name] = orders.counts[group]
+            dict.update(self._orders, orders)  # a Counter's own would add
             if last is not None:
                 self._sent = last_but_one or (held.seq if held else self._sent)
-                self._held = _Held(None, last, last.offset, total, 0, None)
+                self._held = _Held(last)
         else:
             self._sent = last or (held.seq if held else self._sent)
             self._held = None
@@ -200,17 +223,16 @@ class Outbound:
 
     def _pack(self, offset: int, rows: EncodedRows, first_row: int, query: str | None) -> None:
         """As `rows`, for rows that are in the wire format already. Of all of them the last one is held."""
-        if self._transaction is None:
-            return
         self._release(ends=False)
         packing = self._packing
         if packing is None:
             packing = self._packing = self._begin_packing()
         db, table = rows.db, rows.table
         first = Sequence(self._base.generation, self._file, offset, first_row)
-        replay = first <= self._base.replay_until
-        event = Event(self._transaction, first, self._base.token, replay, int(self._now() * 1000), query)
-        pieces = packing.pieces(event, rows)
+        text = self._text(_Version(db, table, rows.schema, first <= self._base.replay_until), first, query)
+        if text is None:
+            return
+        pieces = pieces_of(text, int(self._now() * 1000))
         total, order = self._total, self._orders[db, table]
         sent, count = 0, len(rows)
         while True:
@@ -228,7 +250,7 @@ class Outbound:
         if count > 1:
             self._sent = Sequence(generation, file, offset, first_row + count - 2)
         last = Sequence(generation, file, offset, first_row + count - 1)
-        self._held = _Held(None, last, offset, self._total, 0, query)
+        self._held = _Held(last)
 
     def _spread(self, db: str, table: str) -> Spread:
         spread = self._spreads.get((db, table))
@@ -315,7 +337,7 @@ class Outbound:
             return
         held, self._held = self._held, None
         draft = held.draft
-        if draft is None:
+        if draft is None or held.text is None:
             assert self._packing is not None  # noqa: S101 - what is held without a draft is in there
             self._packing.messages.release(ends)
             self._sent = held.seq
@@ -328,22 +350,15 @@ class Outbound:
         self._known(lane)
         number = self._numbers[lane]
         self._counts[number] += 1
-        message = render_change(
+        message = held.text.message(
             draft,
-            connector=self._routing.connector,
-            flavor=self._routing.flavor,
-            transaction=self._transaction,
-            seq=held.seq,
-            event_offset=held.offset,
-            lane=lane,
-            n=self._counts[number],
-            token=self._base.token,
-            total_order=held.total_order,
-            table_order=held.table_order,
-            ends_transaction=ends,
-            replay=held.seq <= self._base.replay_until,
-            query=held.query,
-            now_ms=int(self._now() * 1000),
+            held.seq.row,
+            lane,
+            self._counts[number],
+            held.total_order,
+            held.table_order,
+            int(self._now() * 1000),
+            ends,
         )
         self._add(message)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from cdc import __version__
-from cdc.model.change import Draft, Message, Transaction
+from cdc.model.change import Draft, EventText, Message, Transaction
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.compiled import (
     EncodedRows,
@@ -21,18 +21,6 @@ from cdc.model.compiled import (
     StretchTexts,
     add_stretch,
 )
-from cdc.model.position import Sequence
-
-
-class Event(NamedTuple):
-    """What the change events of one rows event share. `seq`: of the first of its rows."""
-
-    transaction: Transaction
-    seq: Sequence
-    token: int
-    replay: bool
-    now_ms: int
-    query: str | None
 
 
 class Spread(NamedTuple):
@@ -56,12 +44,16 @@ class Run(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """How many change events the open transaction has so far: in all, and in `counts` by table, of which `groups` has the place
-    for each table of the stretch."""
+    """How many change events the open transaction has so far: in all, and by table."""
 
     total: int
-    groups: "array[int]"
-    counts: "array[int]"
+    tables: Mapping[tuple[str, str], int]
+
+
+def pieces_of(text: EventText, now_ms: int) -> Pieces:
+    """What C puts the rows of one event between; it writes the lane's name without its quotes."""
+    behind_op = b'","ts_ms":%d,"transaction":%b' % (now_ms, text.behind_time)
+    return Pieces(text.head, text.behind_row, text.behind_seq + b'"', text.behind_count, behind_op)
 
 
 def ops_of(drafts: Many[Draft]) -> Mapping[str, int]:
@@ -83,41 +75,6 @@ class Packing:
         for message in messages:
             self.messages.append(message)
 
-    def pieces(self, event: Event, rows: EncodedRows) -> Pieces:
-        """The text around what differs from row to row; the same text as orjson gives for the dictionary of `render_change`."""
-        transaction = event.transaction
-        point = transaction.point
-        commit_us = transaction.commit_us
-        table = self._table(rows.db, rows.table)
-        dumps = orjson.dumps
-        generation, file, offset, _ = event.seq
-        return Pieces(
-            b'%b%d,"ts_us":%d,"snapshot":"false",%b,"server_id":%d,"gtid":%b,"file":%b,"pos":%d,"row":'
-            % (
-                self._head,
-                commit_us // 1000,
-                commit_us,
-                table,
-                transaction.server_id,
-                dumps(transaction.gtid),
-                dumps(point.file),
-                offset,
-            ),
-            b',"thread":%b,"query":%b,"source_id":%b,"tx_pos":%d,"seq":[%d,%d,%d,'
-            % (
-                dumps(transaction.thread),
-                dumps(event.query),
-                dumps(point.source_id),
-                point.offset,
-                generation,
-                file,
-                offset,
-            ),
-            b'],"schema":%b,"token":%d,"lane":"' % (dumps(rows.schema), event.token),
-            b',"replay":true},"op":"' if event.replay else b'},"op":"',
-            b'","ts_ms":%d,"transaction":{"id":%b,"total_order":' % (event.now_ms, dumps(transaction.id)),
-        )
-
     def _table(self, db: str, table: str) -> bytes:
         found = self._tables.get((db, table))
         if found is None:
@@ -125,10 +82,13 @@ class Packing:
         return found
 
     def stretch(
-        self, stretch: Stretch, run: "Run", before: Transaction | None, spreads: list[Spread], orders: "Orders"
-    ) -> int:
-        """Adds the change events of all rows; the last one is held where its transaction is open behind. Returns how many change
-        events that one has so far; `orders` likewise, by table."""
+        self, stretch: Stretch, run: Run, before: Transaction | None, spreads: list[Spread], orders: Orders
+    ) -> Orders:
+        """Adds the change events of all rows; the last one is held where its transaction is open behind. Returns the orders in
+        that one, of the tables of this stretch."""
+        names = [(rows.db, rows.table) for rows in stretch.tables]
+        groups = {name: group for group, name in enumerate(dict.fromkeys(names))}
+        counts = array("q", [orders.tables[name] for name in groups])
         dumps = orjson.dumps
         texts = StretchTexts(
             self._head,
@@ -141,7 +101,7 @@ class Packing:
             run.file_number,
             [(self._table(rows.db, rows.table), dumps(rows.schema)) for rows in stretch.tables],
         )
-        return add_stretch(
+        total = add_stretch(
             self.messages,
             stretch,
             texts,
@@ -149,10 +109,11 @@ class Packing:
             run.counts,
             [spread.numbers for spread in spreads],
             array("i", [spread.whole for spread in spreads]),
-            orders.groups,
-            orders.counts,
+            array("i", [groups[name] for name in names]),
+            counts,
             orders.total,
         )
+        return Orders(total, dict(zip(groups, counts, strict=True)))
 
     def take(self) -> PackedMessages:
         """What is finished; the held message stays."""

@@ -9,9 +9,8 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from cdc.binlog.expansion import one_by_one
 from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Source, Stream, Stretched, Truncated
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Checkpoint, Progress
@@ -37,6 +36,7 @@ from cdc.processes.lease import Held, LeaseKeeper
 from cdc.processes.outbound import Outbound, Routing
 from cdc.processes.packing import ops_of
 from cdc.processes.resume import SinkProgress, resume
+from cdc.processes.stretches import taken
 from cdc.queue.port import Producer, Queue
 from cdc.target.port import Target
 
@@ -226,7 +226,7 @@ class _Run:
 
     def read(self, stream: Stream, stop: threading.Event, drain_to: Sequence | None) -> None:
         seen = 0
-        for item in self._items(stream):
+        for item in taken(stream.items(self._patience, stretches=True), self._out, self._apart):
             seen += 1
             if item is not None:
                 self._take(item)
@@ -247,15 +247,9 @@ class _Run:
             extra=fields(action="reader.stopped", position=str(confirmed.point.position) if confirmed else "none"),
         )
 
-    def _items(self, stream: Stream) -> Iterator[Item | None]:
-        """A stretch comes one by one where it cannot be taken at once, and where the reader may have to wait inside of it."""
-        for item in stream.items(self._patience, stretches=True):
-            if not isinstance(item, Stretched):
-                yield item
-            elif (self._midway and item.ended and item.end is None) or not self._out.stretch(item):
-                yield from one_by_one(item)
-            else:
-                yield item
+    def _apart(self, item: Stretched) -> bool:
+        """Whether the reader may have to wait inside of it: for room, behind the rest of a transaction that was sent in part."""
+        return self._midway and item.ended and item.end is None
 
     def _patience(self) -> float:
         """What has gathered goes as soon as the source has no more at hand; of an open transaction there is more to come."""
@@ -277,7 +271,7 @@ class _Run:
                     self._schemas[schema.fingerprint()] = schema
                 self._out.rows(item.offset, item.drafts, item.first_row, item.query)
                 self._ops.update(ops_of(item.drafts))
-            case Stretched():  # `_items` has added its rows
+            case Stretched():  # its rows are in there
                 failpoint("reader.read")
                 for schema in item.new_schemas:
                     self._schemas[schema.fingerprint()] = schema

@@ -20,6 +20,7 @@ from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.errors import CdcError
 from cdc.model.position import Sequence
 from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.stretches import taken
 from tests.support.binlog_events import File, Replayed, format_description, gtid_body, query_body, rotate, xid_body
 from tests.support.golden_events import FOLDER, Recorded, told
 
@@ -216,14 +217,14 @@ def sent(items: Iterable[Item], checkpoint: Checkpoint, routing: Routing) -> Sen
     found: list[Message] = []
     at_once: list[bool] = []
 
-    def one(item: Item) -> Iterator[Item | None]:
-        if isinstance(item, Stretched):
-            at_once.append(out.stretch(item))
-            yield from (None,) if at_once[-1] else one_by_one(item)
-        else:
+    def offered() -> Iterator[Item]:
+        for item in items:
+            at_once.extend([False] * isinstance(item, Stretched))
             yield item
 
-    for item in (each for whole in items for each in one(whole)):
+    for item in taken(offered(), out):
+        if isinstance(item, Stretched):
+            at_once[-1] = True
         match item:
             case Begin():
                 out.begin(item.transaction)
