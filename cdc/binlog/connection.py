@@ -22,7 +22,9 @@ from cdc.model.errors import CdcError, PositionError, SourceRefused, SourceUnava
 from cdc.model.position import FilePosition
 
 _NON_BLOCK = 0x01  # BINLOG_DUMP_NON_BLOCK: end at the end, do not wait for more
-_ANNOTATE = 0x02  # BINLOG_SEND_ANNOTATE_ROWS_EVENT (MariaDB): the statements' texts too
+# BINLOG_SEND_ANNOTATE_ROWS_EVENT (MariaDB): the statements' texts too. Always: what is left out would be missing in the
+# offsets of events behind it that do not say where they end (see cdc.binlog.groups), and so in the sequences of rows.
+_ANNOTATE = 0x02
 _THROUGH_GTID = 0x04  # BINLOG_THROUGH_GTID
 _NAMESPACE = uuid.UUID("7c0d3c59-6f0e-5b60-9d0a-3a4f1f1c5b1e")
 MOST_OFFSET = 0xFFFFFFFF  # COM_BINLOG_DUMP has 4 bytes for the offset
@@ -34,7 +36,7 @@ class DumpRequest:
 
     `gtid_set` (encoded, MySQL): dump what is not in it; `position` does not count then. `follow`: wait for more at the
     end; else the stream ends there. A scan has no `server_id`: the server ends nobody's dump for its sake, and no
-    other replica's for having the same one. `annotate`: MariaDB sends the texts of statements only to who asks for them.
+    other replica's for having the same one.
     """
 
     position: FilePosition
@@ -42,7 +44,6 @@ class DumpRequest:
     server_id: int = 0
     gtid_set: bytes | None = None
     follow: bool = False
-    annotate: bool = False
 
 
 def where(url: Url) -> str:
@@ -156,7 +157,7 @@ class BinlogConnection:
         self._connection._read_ok_packet()  # type: ignore[attr-defined]
 
     def _send_dump(self, request: DumpRequest) -> None:
-        flags = (0 if request.follow else _NON_BLOCK) | (_ANNOTATE if request.annotate else 0)
+        flags = (0 if request.follow else _NON_BLOCK) | (_ANNOTATE if request.flavor == "mariadb" else 0)
         file = request.position.file.encode()
         if request.gtid_set is None:
             assert request.position.offset <= MOST_OFFSET  # noqa: S101 — the stream asks for 4 and passes over what it has

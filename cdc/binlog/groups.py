@@ -84,6 +84,12 @@ class Groups:
         """Whether a transaction is open."""
         return self._open
 
+    @property
+    def leaves_out_ends(self) -> bool:
+        """Whether the server may leave out where an event of a transaction ends: MariaDB from 11.4 on does, but with
+        `binlog_legacy_event_pos` (https://mariadb.com/kb/en/replication-and-binary-log-system-variables/)."""
+        return self._flavor == "mariadb"
+
     def idle(self) -> Sequence[Item]:
         """A heartbeat: the server has no more than what was read."""
         return NOTHING if self._open else (self._show(idle=True),)

@@ -100,7 +100,6 @@ class BinlogSource:
             flavor,
             self._config.server_id,
             follow=True,
-            annotate=self._config.include_query and flavor == "mariadb",
         )
         transactions = transactions_from(
             point,

@@ -32,6 +32,8 @@ from cdc.model.errors import (
 
 _NOTHING: tuple[Item, ...] = ()
 _HEARTBEATS = (BINLOG.HEARTBEAT_LOG_EVENT, events.HEARTBEAT_LOG_EVENT_V2)
+# What MariaDB says again, without a place, where a dump begins inside a file.
+_SAID_AGAIN = (BINLOG.MARIADB_START_ENCRYPTION_EVENT, BINLOG.MARIADB_GTID_GTID_LIST_EVENT)
 _DAMAGED_HINT = "look at the server's disk and at the network between; compare the tables before going on behind it"
 # A header's 32 bits cannot say more; between two events of a dump by position there is at most one that was left out.
 _MOST_LEFT_OUT = 1 << 31
@@ -166,7 +168,7 @@ class BinlogStream:
         if kind == BINLOG.ROTATE_EVENT:
             return self._rotate(raw)
         body = self._body(raw, kind)
-        if log_pos == 0 or flags & events.ARTIFICIAL_FLAG or kind in _HEARTBEATS:
+        if flags & events.ARTIFICIAL_FLAG or kind in _HEARTBEATS or (log_pos == 0 and kind in _SAID_AGAIN):
             return self._not_of_the_file(kind, log_pos, body)
         start = self._advance(log_pos, size)
         if self._offset <= self._begin.offset and self._file == self._begin.file:
@@ -193,12 +195,18 @@ class BinlogStream:
     def _advance(self, log_pos: int, size: int) -> int:
         """Move to the event's end; its start, both in 64 bits. Events that the server left out make a step."""
         start = self._offset
-        end = events.whole_offset(start + size, log_pos)
-        if end - start - size >= _MOST_LEFT_OUT and not self._by_gtids:
+        unsaid = log_pos == 0 and self._may_leave_out_ends()
+        end = start + size if unsaid else events.whole_offset(start + size, log_pos)
+        left_out = end - start - size
+        if (left_out >= _MOST_LEFT_OUT or (left_out and log_pos == 0)) and not self._by_gtids:
             raise BinlogDamaged(f"an event says that it ends at {log_pos}, before it begins", hint=_DAMAGED_HINT)
         self._offset = end
         self._seen_events = True
         return end - size
+
+    def _may_leave_out_ends(self) -> bool:
+        # Of transactions that are passed over nobody knows where they begin.
+        return self._transactions.leaves_out_ends and (self._transactions.inside or self._passes_over())
 
     def _format_description(self, raw: memoryview, timestamp: int, log_pos: int) -> Sequence[Item]:
         description = events.format_description(raw[events.HEADER_BYTES :])

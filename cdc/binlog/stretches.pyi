@@ -13,7 +13,9 @@ class Found(NamedTuple):
     maps: list[tuple[int, Any]]
 
 class Stretches:
-    def __init__(self, known: dict[bytes, Any], encoding_of: Callable[[Any], Encoding | None], texts: bool) -> None: ...
+    def __init__(
+        self, known: dict[bytes, Any], encoding_of: Callable[[Any], Encoding | None], texts: bool, leaves_out_ends: bool
+    ) -> None: ...
     def next(
         self,
         buffer: memoryview,

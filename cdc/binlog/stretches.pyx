@@ -83,11 +83,13 @@ cdef struct Slot:
 cdef class Stretches:
     """`known`: what is captured of a table (None: nothing) by the bytes of its table map's body; it may change between calls.
     `encoding_of` gives its Encoding, or None where the plain decoder must read it. `texts`: the statements' texts are wanted,
-    so what has them is read event by event."""
+    so what has them is read event by event.
+    `leaves_out_ends`: events within a transaction may end at 0, as cdc.binlog.groups says."""
 
     cdef dict _known
     cdef object _encoding_of
     cdef bint _texts
+    cdef bint _leaves_out_ends
     cdef const uint8_t* _at
     cdef const uint8_t* _end
     cdef int64_t _offset
@@ -100,16 +102,17 @@ cdef class Stretches:
     cdef int[MOST_OPEN] _id_slots
     cdef int _id_count
 
-    def __init__(self, dict known not None, encoding_of, bint texts):
+    def __init__(self, dict known not None, encoding_of, bint texts, bint leaves_out_ends):
         self._known = known
         self._encoding_of = encoding_of
         self._texts = texts
+        self._leaves_out_ends = leaves_out_ends
 
-    cdef bint _event(self, Event* event) noexcept:
-        """Whether there is a whole event, which is then in `event` and passed."""
+    cdef bint _event(self, Event* event, bint inside) noexcept:
+        """Whether there is a whole event, which is then in `event` and passed. `inside`: of a transaction that was begun."""
         cdef const uint8_t* at = self._at
         cdef Py_ssize_t left = self._end - at
-        cdef uint32_t length, size
+        cdef uint32_t length, size, end
         if left < PACKET_BYTES + 1 + HEADER_BYTES + CHECKSUM_BYTES:
             return False
         length = at[0] | <uint32_t>at[1] << 8 | <uint32_t>at[2] << 16
@@ -119,7 +122,10 @@ cdef class Stretches:
         size = _uint32(at + 9)
         if size != length - 1 or size < HEADER_BYTES + CHECKSUM_BYTES:
             return False
-        if _uint32(at + 13) != <uint32_t>((self._offset + size) & 0xFFFFFFFF) or at[17] & ARTIFICIAL_FLAG:
+        end = _uint32(at + 13)
+        if end != <uint32_t>((self._offset + size) & 0xFFFFFFFF) and not (end == 0 and inside and self._leaves_out_ends):
+            return False
+        if at[17] & ARTIFICIAL_FLAG:
             return False
         if crc32_of(at, size - CHECKSUM_BYTES) != _uint32(at + size - CHECKSUM_BYTES):
             return False
@@ -182,7 +188,7 @@ cdef class Stretches:
                     break
                 inside = True
                 continue
-            if not self._event(&event):
+            if not self._event(&event, True):
                 break
             if event.kind == XID_EVENT:
                 now.ends = True
@@ -223,7 +229,7 @@ cdef class Stretches:
         """The transaction whose first events are there, or NULL."""
         cdef Event event
         cdef StretchTransaction* now
-        if not self._event(&event):
+        if not self._event(&event, False):
             return NULL
         self._id_count = 0
         now = out.add_transaction()
@@ -246,7 +252,7 @@ cdef class Stretches:
                 memcpy(now.uuid, event.body + 1, 16)
             if event.size >= 49 and event.body[25] == 2:
                 now.commit_us = (_uint64(event.body + 42) & 0x7FFFFFFFFFFFFF)
-            if not self._event(&event) or event.kind != QUERY_EVENT or not _begins(&event, post_header):
+            if not self._event(&event, True) or event.kind != QUERY_EVENT or not _begins(&event, post_header):
                 return NULL
             now.thread = _uint32(event.body)
         elif event.kind == MARIADB_GTID_EVENT:

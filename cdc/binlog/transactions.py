@@ -101,7 +101,7 @@ class Transactions(Groups):
         """What reads many events in one step, for `stretched`; None where it is not built, or not wanted."""
         if Stretches is None or self.decoder_name == "python":
             return None
-        return Stretches(self._capture.known, self._capture.encoding, self._rules.include_query)
+        return Stretches(self._capture.known, self._capture.encoding, self._rules.include_query, self.leaves_out_ends)
 
     @property
     def query_post_header(self) -> int:

@@ -38,7 +38,16 @@ def _from_path(root: Path, progress: Progress) -> Programs:
 
 
 def _from_packages(root: Path, progress: Progress) -> Programs:
-    folder, origin = apt.unpacked(root, "mariadb", _WANTED, progress)
+    return _unpacked(root, "mariadb", _WANTED, progress)
+
+
+def _from_unstable(root: Path, progress: Progress) -> Programs:
+    """The newest that Debian has, whatever the machine's own release is."""
+    return _unpacked(root, "unstable-mariadb", _WANTED._replace(unstable=True), progress)
+
+
+def _unpacked(root: Path, name: str, wanted: apt.Wanted, progress: Progress) -> Programs:
+    folder, origin = apt.unpacked(root, name, wanted, progress)
     tree = Tree(folder)
     commands = {
         name: tree.command(f"usr/bin/{program}") for name, program in _CLIENTS.items() if tree.has(f"usr/bin/{program}")
@@ -123,4 +132,5 @@ def _real_mariadb(url: str, commands: Mapping[str, Sequence[str]]) -> str:
     return version
 
 
-KIND = Kind("mariadb", "MariaDB", {"path": _from_path, "packages": _from_packages}, _plan, _container, _real_mariadb)
+_PROGRAMS = {"path": _from_path, "packages": _from_packages, "unstable": _from_unstable}
+KIND = Kind("mariadb", "MariaDB", _PROGRAMS, _plan, _container, _real_mariadb)

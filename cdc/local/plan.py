@@ -49,7 +49,7 @@ class Container(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """`programs`: by way (`path`, `packages`, `wheel`), in order of preference.
+    """`programs`: by way (`path`, `packages`, `unstable`, `wheel`), in order of preference.
 
     `version` asks a running server by URL and raises NotReady; it may be given its commands.
     """

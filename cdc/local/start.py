@@ -20,7 +20,7 @@ _KINDS: Mapping[str, Kind] = {
 }
 KINDS = tuple(_KINDS)
 # In order of preference: what is there already comes before what has to be fetched.
-WAYS = ("url", "path", "docker", "packages", "wheel")
+WAYS = ("url", "path", "docker", "packages", "unstable", "wheel")
 
 _PORT_ATTEMPTS = 3
 _START_SECONDS = 60

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Iterable
 
 ROTATE, FORMAT_DESCRIPTION, QUERY, XID, TABLE_MAP, ROWS, GTID, HEARTBEAT = 4, 15, 2, 16, 19, 30, 33, 27
+MARIADB_GTID = 162
 UUID = bytes(range(16))
 UUID_TEXT = "00010203-0405-0607-0809-0a0b0c0d0e0f"
 
@@ -54,11 +55,11 @@ class File:
         self.offset = offset
         self.raw: list[bytes] = []
 
-    def add(self, kind: int, body: bytes, flags: int = 0) -> int:
-        """Appends an event; returns where it starts."""
+    def add(self, kind: int, body: bytes, flags: int = 0, *, says_end: bool = True) -> int:
+        """Appends an event; returns where it starts. `says_end`: whether it says where it ends."""
         start = self.offset
         self.offset += 19 + len(body) + 4
-        self.raw.append(event(kind, body, log_pos=self.offset, flags=flags))
+        self.raw.append(event(kind, body, log_pos=self.offset if says_end else 0, flags=flags))
         return start
 
 

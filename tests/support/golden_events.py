@@ -212,7 +212,7 @@ def _record(server: Server, name: str, scenario: Scenario) -> dict[str, Any]:
 
 def _dump(server: Server, file: str, offset: int) -> Iterator[bytes]:
     config = SourceConfig(url=Url(server.url), server_id=4_000_000_002, tables=("shop.*",))
-    request = DumpRequest(FilePosition(file, offset), server.kind, annotate=server.kind == "mariadb")
+    request = DumpRequest(FilePosition(file, offset), server.kind)
     connection = BinlogConnection(config, request)
     try:
         while True:

@@ -1,19 +1,21 @@
 """A MySQL or MariaDB with its own binlogs, for tests that reset, purge or restart them."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from cdc.local import Server, start_server
+from cdc.local.start import WAYS
 from cdc.model.errors import LocalServerError
 from tests.fixtures.servers import Database, connect
 
 
-def start_own_source(kind: str, directory: Path, *options: str) -> Server:
+def start_own_source(kind: str, directory: Path, *options: str, ways: Sequence[str] = WAYS) -> Server:
     """Started, and the caller's to remove; where it cannot be had the test skips, and fails where CI=true."""
     try:
-        return start_server(kind, directory / kind, options=options)
+        return start_server(kind, directory / kind, options=options, ways=ways)
     except LocalServerError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error), pytrace=False)

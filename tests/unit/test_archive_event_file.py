@@ -136,6 +136,8 @@ def test_garbage_in_the_middle_and_places_that_are_none_are_refused(tmp_path: Pa
     path = file.write(tmp_path)
     assert "no event at" in refused(path, at + 5).message
     assert "ends at" in refused(path, len(file.bytes) + 1).message
+    file.bytes[at + 13 : at + 17] = bytes(4)  # at MySQL every event says where it ends
+    assert "no event at" in refused(file.write(tmp_path)).message
     file.bytes[at + 9 : at + 13] = b"\xff\xff\xff\x7f"  # a size of 2 GiB is not believed, nor read
     assert "no event at" in refused(file.write(tmp_path)).message
 

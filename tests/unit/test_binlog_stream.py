@@ -18,6 +18,7 @@ from cdc.model.errors import BinlogDamaged, CdcError, NotUnderstood, PositionErr
 from tests.support.binlog_events import (
     GTID,
     HEARTBEAT,
+    MARIADB_GTID,
     QUERY,
     ROWS,
     TABLE_MAP,
@@ -103,6 +104,61 @@ def test_offsets_go_on_beyond_4_gib() -> None:
     assert isinstance(end, End)
     assert start < 2**32 < file.offset
     assert (begin.transaction.point.offset, truncated.offset, end.point.offset) == (start, at, file.offset)
+
+
+def unplaced(file: File, number: int) -> tuple[int, int]:
+    """A transaction of MariaDB whose statement does not say where it ends; where the two start."""
+    start = file.add(MARIADB_GTID, number.to_bytes(8, "little") + bytes(11))
+    at = file.add(QUERY, query_body("TRUNCATE TABLE orders"), says_end=False)
+    file.add(XID, xid_body())
+    return start, at
+
+
+@pytest.mark.parametrize("begin", [4, 2**32 - 100])
+def test_events_of_a_transaction_need_not_say_where_they_end_at_mariadb(begin: int) -> None:
+    file = File(begin)
+    places = [unplaced(file, number) for number in (1, 2)]
+    found = items_of([*opening(begin), *file.raw], point(begin), flavor="mariadb")
+    starts = [item.transaction.point.offset for item in found if isinstance(item, Begin)]
+    assert list(zip(starts, (item.offset for item in found if isinstance(item, Truncated)), strict=True)) == places
+    assert found[-1].point.offset == file.offset  # type: ignore[union-attr]
+
+
+def test_events_that_do_not_say_where_they_end_are_passed_over_before_the_start() -> None:
+    file = File()
+    while file.offset < 2**32:
+        unplaced(file, 1)
+        file.offset += 2**31 - 1000
+    begin = SourcePoint("server", FILE, file.offset)
+    start, at = unplaced(file, 5)
+    found = items_of([rotate(FILE), format_description(log_pos=0), *file.raw], begin, flavor="mariadb")
+    assert isinstance(found[0], Begin)
+    assert found[0].transaction.point.offset == start
+    assert Truncated(at, "shop", "orders") in found
+
+
+@pytest.mark.parametrize("begin", [4, 2**31 + 1000])
+def test_at_mysql_an_event_that_does_not_say_where_it_ends_is_damage(begin: int) -> None:
+    file = File(begin)
+    file.add(GTID, gtid_body(1))
+    file.add(QUERY, query_body("TRUNCATE TABLE orders"), says_end=False)
+    assert isinstance(refused(file, point(begin)), BinlogDamaged)
+
+
+def test_an_event_outside_of_transactions_says_where_it_ends() -> None:
+    file = File(2**31 + 1000)
+    file.add(MARIADB_GTID, (1).to_bytes(8, "little") + bytes(11), says_end=False)
+    assert isinstance(refused(file, point(2**31 + 1000), flavor="mariadb"), BinlogDamaged)
+
+
+def test_an_event_that_ends_at_4_gib_to_the_byte_counts() -> None:
+    length = len(query_body("TRUNCATE TABLE orders")) + 23
+    file = File(2**32 - length - len(gtid_body(1)) - 23)
+    begin = point(file.offset)
+    _, at = truncation(file)
+    assert file.offset == 2**32
+    found = items_of([*opening(begin.offset), *file.raw], begin)
+    assert Truncated(at, "shop", "orders") in found
 
 
 def test_a_start_beyond_4_gib_passes_over_the_file_from_its_beginning() -> None:

@@ -56,6 +56,7 @@ class EventFile:
         self.ended = False
         self._rest = b""
         self._at = 0
+        self._may_leave_out_ends = False
         try:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
@@ -64,6 +65,7 @@ class EventFile:
             _require_magic(path, self._piece(FIRST_EVENT))
             self.format_description = self._first()
             self.head = _head(self.path, self.format_description)
+            self._may_leave_out_ends = self.head.flavor == "mariadb"
             if offset > FIRST_EVENT:
                 self._require_so_long(offset)
                 self._seek(offset)
@@ -77,8 +79,10 @@ class EventFile:
         if not self._have(events.HEADER_BYTES):
             return None
         _, kind, _, size, log_pos, flags = events.HEADER.unpack_from(self._rest, self._at)
-        # An event of a binlog says where it ends. That is looked at before so much is read.
-        if size < events.HEADER_BYTES or log_pos != (self.offset + size) & 0xFFFFFFFF:
+        # An event of a binlog says where it ends (in MariaDB's transactions perhaps not: cdc.binlog.groups). That is looked at
+        # before so much is read.
+        expected = (self.offset + size) & 0xFFFFFFFF
+        if size < events.HEADER_BYTES or (log_pos != expected and not (log_pos == 0 and self._may_leave_out_ends)):
             raise BinlogDamaged(
                 f"{self.path} has no event at {self.offset}: what stands there claims {size} bytes and to end at {log_pos}",
                 hint=f"begin at a transaction's boundary; if it was one, {_NOT_WHOLE}",
