@@ -68,6 +68,11 @@ def failpoint(name: str) -> None:
         point.passed()
 
 
+def armed(*names: str) -> bool:
+    """Whether one of these may fire: what would be done in one step is then done in those that they lie between."""
+    return any(name in _armed for name in names)
+
+
 def arm(text: str | None) -> None:
     """Arms what `text` (the value of CDC_FAILPOINT) says, and nothing else; raises UsageError."""
     points = [_parse(part.strip()) for part in (text or "").split(",") if part.strip()]

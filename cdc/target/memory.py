@@ -15,7 +15,7 @@ from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.change import Row
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
-from cdc.model.errors import RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.target.carried import changes_keys, keys_wait, line_of
@@ -134,6 +134,20 @@ class MemoryWriter:
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
             self._store.lanes[self._place] = progress
             self._release()
+
+    def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        if self._overlay is not None:
+            return False
+        try:
+            self.begin()
+            if not self.parked():
+                self.apply(batches)
+                self.commit(progress)
+                return True
+        except (Fenced, RowRefused, TargetBusy):
+            pass
+        self.rollback()
+        return False
 
     def rollback(self) -> None:
         with self._store.changed:

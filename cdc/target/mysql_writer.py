@@ -162,6 +162,10 @@ class MySqlWriter:
             self._session().run("COMMIT")
         self._in_transaction = False
 
+    def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        """PyMySQL sends statements one by one, and what they changed is looked at in between."""
+        return False
+
     def rollback(self) -> None:
         if self._opened is None or not self._in_transaction:
             return

@@ -89,8 +89,8 @@ class ColumnFinding:
 class LaneWriter(Protocol):
     """One worker's connection to the target, for one lane at a time. Not thread-safe.
 
-    take_over, then again and again: begin, (parked, apply, truncate, park)*, commit or rollback. After any error the caller
-    rolls back; after TargetUnavailable it throws the writer away and opens a new one.
+    take_over, then again and again: begin, (parked, apply, truncate, park)*, commit or rollback; or apply_at_once. After any
+    error the caller rolls back; after TargetUnavailable it throws the writer away and opens a new one.
     """
 
     def take_over(self, lane: str, token: int) -> Progress | None:
@@ -152,6 +152,13 @@ class LaneWriter(Protocol):
     def commit(self, progress: Progress) -> None:
         """Moves the progress row and commits, in that order; on return it is durable. `progress.token` must be the
         taken-over one. A connection that dies during COMMIT raises TargetUnavailable: the stored row tells what happened."""
+
+    def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        """begin, apply and commit in one step, outside of a transaction, where the adapter can save round trips by it. True: as
+        after `commit`. False: nothing has changed, and nothing is open; begin, apply and commit then do it, or say why it cannot
+        be done. So it is False where the token stored is not the one taken over with, where anything is parked, where a row
+        is refused or lacking, where a table was not looked at yet, and always with an adapter that gains nothing by it.
+        Raises TargetUnavailable as `commit` does: the stored row tells what happened."""
 
     def rollback(self) -> None:
         """Never raises; may be called at any time."""

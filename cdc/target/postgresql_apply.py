@@ -122,6 +122,12 @@ class Applier:
         self._connection.execute("ROLLBACK TO SAVEPOINT cdc_apply; RELEASE SAVEPOINT cdc_apply")
         self._stages.undone()
 
+    def steps_at_hand(self, batches: Sequence[TableBatch]) -> list[Step] | None:
+        """What `apply` would do; None where it would have to look at a table first. Raises RowRefused."""
+        if not all(batch.schema.fingerprint() in self._tables for batch in batches):
+            return None
+        return self._steps(batches, tolerant=False)
+
     def _steps(self, batches: Sequence[TableBatch], *, tolerant: bool) -> list[Step]:
         deletes: list[Step] = []
         writes: list[Step] = []

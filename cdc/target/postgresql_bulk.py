@@ -132,7 +132,14 @@ class Shape:
 
     @cached_property
     def delete_records(self) -> str:
-        return _with_parameter(f"DELETE FROM {self.table.plan.quoted} AS t USING {self._records} WHERE {self.same_key}")
+        return _with_parameter(self._delete(self._records))
+
+    def records_behind(self, kind: str, held: str, parameter: str) -> str:
+        """As the statement of this kind (delete, update, upsert) for records, but for no row at all while the relation `held`,
+        of one row at most, is empty. In PostgreSQL's own form: `parameter` is like `$1`, percent signs are not doubled."""
+        source = f"{held}, {self._records}"
+        made = {"delete": self._delete, "update": self._update, "upsert": self._upsert}[kind](source)
+        return made.replace(_PARAMETER, parameter)
 
     @cached_property
     def missing_stage(self) -> str:
@@ -163,6 +170,9 @@ class Shape:
     @property
     def value_list(self) -> str:
         return ", ".join(self._values)
+
+    def _delete(self, source: str) -> str:
+        return f"DELETE FROM {self.table.plan.quoted} AS t USING {source} WHERE {self.same_key}"
 
     def _update(self, source: str) -> str:
         return f"UPDATE {self.table.plan.quoted} AS t SET {self.assignments('s')} FROM {source} WHERE {self.same_key}"

@@ -23,7 +23,9 @@ _SSL_MODES = {"disabled": "disable", "required": "require", "verify-ca": "verify
 _SETTINGS = """
 SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
        set_config('IntervalStyle', 'postgres', false), set_config('standard_conforming_strings', 'on', false),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, false), set_config('lock_timeout', %(lock)s, false)
+       set_config('idle_in_transaction_session_timeout', %(idle)s, false), set_config('lock_timeout', %(lock)s, false),
+       set_config('default_transaction_isolation', 'read committed', false),
+       set_config('default_transaction_read_only', 'off', false)
 """
 _SESSION = """
 SELECT pid || '/' || extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()
@@ -82,7 +84,8 @@ def _system_ca() -> str:
 
 
 def connect(config: SinkConfig, application_name: str, lease_seconds: float) -> Session:
-    """A session with autocommit on: transactions are begun and ended by statements, so that they can be pipelined.
+    """A session with autocommit on: transactions are begun and ended by statements, so that they can be pipelined, or are one
+    statement (cdc.target.postgresql_at_once), for which the session's default isolation is set.
 
     The server ends it when it idles in a transaction for a lease (two seconds at least); it waits for locks half a lease.
     There is no statement_timeout: a long merge is no fault, and a new holder of the lane ends it by itself.

@@ -1,7 +1,8 @@
 # ruff: noqa: S608 - names in statements are quoted by cdc.target.sql.names, values are parameters
 """The LaneWriter of PostgreSQL: fencing by the progress row, and few round trips for a batch.
 
-begin is one round trip, a batch of few rows one more, commit a third.
+A batch of few rows of one table is one round trip (cdc.target.postgresql_at_once). Else begin is one, a batch of few rows one
+more, commit a third.
 """
 
 import time
@@ -15,12 +16,13 @@ from psycopg import pq
 
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
-from cdc.model.errors import CdcError, TargetBusy, TargetRefused
+from cdc.model.errors import CdcError, RowRefused, TargetBusy, TargetRefused
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.failpoints import failpoint
 from cdc.target.fencing import fenced
 from cdc.target.port import StoredLetter
 from cdc.target.postgresql_apply import Applier
+from cdc.target.postgresql_at_once import AtOnce
 from cdc.target.postgresql_connection import Connection, Session
 from cdc.target.postgresql_errors import mapping
 from cdc.target.postgresql_schema import SchemaHands
@@ -66,6 +68,7 @@ _RACES = (sqlstate.UniqueViolation, sqlstate.DuplicateTable, sqlstate.DuplicateO
 class _Opened(NamedTuple):
     session: Session
     applier: Applier
+    at_once: AtOnce
 
 
 class PostgresqlWriter:
@@ -159,6 +162,7 @@ class PostgresqlWriter:
             self._planner.forget()
         else:
             self._opened.applier.forget()
+            self._opened.at_once.forget()
 
     def park(self, letters: Sequence[DeadLetter]) -> None:
         rows = [letter_row(self._names["connector"], self._names["sink"], self._lane, letter) for letter in letters]
@@ -179,6 +183,20 @@ class PostgresqlWriter:
             connection.execute(SQL.move_progress, lane_row(**self._names, progress=progress, session=""))
             connection.execute("COMMIT")
         self._open().applier.committed()
+
+    def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        session, applier, at_once = self._open()
+        idle = session.connection.info.transaction_status == pq.TransactionStatus.IDLE
+        if not idle or (progress.token, progress.lane) != (self._token, self._lane) or at_once.skip():
+            return False
+        try:
+            with mapping():
+                steps = applier.steps_at_hand(batches)
+        except RowRefused:
+            return False
+        if steps is None or len(steps) > 1 or not all(step.small for step in steps):
+            return False
+        return at_once.run(steps[0] if steps else None, **self._names, progress=progress)
 
     def rollback(self) -> None:
         if self._opened is None:
@@ -269,7 +287,8 @@ class PostgresqlWriter:
     def _open(self) -> _Opened:
         if self._opened is None:
             session = self._open_session()
-            self._opened = _Opened(session, Applier(session.connection, self._planner))
+            connection = session.connection
+            self._opened = _Opened(session, Applier(connection, self._planner), AtOnce(connection))
         return self._opened
 
     def _connection(self) -> Connection:

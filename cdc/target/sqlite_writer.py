@@ -145,6 +145,10 @@ class SqliteWriter:
             self._connection().execute(SQL.move_progress, lane_row(**self._names, progress=progress, session=""))
             self._connection().execute("COMMIT")
 
+    def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        """There are no round trips to save."""
+        return False
+
     def rollback(self) -> None:
         if self._opened is None:
             return

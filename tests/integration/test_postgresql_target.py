@@ -16,6 +16,7 @@ import pytest
 
 from cdc.local import Server
 from cdc.model.batch import TableBatch
+from cdc.model.checkpoint import Progress
 from cdc.model.errors import RowRefused, TargetBusy, TargetRefused, TargetUnavailable
 from cdc.model.schema import Column, TableSchema
 from cdc.target.port import LaneWriter, Target
@@ -538,3 +539,39 @@ def test_a_settlement_waits_for_the_sink_and_the_sink_for_it(
     settling.join(20)
     assert place.rows() == [(1, "of the settlement", 0)]
     assert target.dead_letter_count() == 0
+
+
+# A transaction in one statement.
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_who_waits_for_the_progress_row_looks_at_its_token_anew(
+    place: Place, open_writer: Callable[..., LaneWriter], overtaken: bool
+) -> None:
+    """Whatever isolation the database has by default."""
+    place.execute(f"ALTER DATABASE {urlsplit(place.url).path[1:]} SET default_transaction_isolation = 'serializable'")
+    writer = open_writer(lease_seconds=20.0)
+    write(writer, inserts(order(1)))
+    done: list[bool] = []
+    waiting = threading.Thread(
+        target=lambda: done.append(writer.apply_at_once([inserts(order(2))], moved(Progress("0", 5), 2)))
+    )
+    with psycopg.connect(place.url) as other:
+        other.execute(f"UPDATE _cdc_progress SET token = {6 if overtaken else 5}".encode())
+        waiting.start()
+        until(lambda: place.execute("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 10, "it waits")
+        other.commit()
+    waiting.join(10)
+    assert done == [not overtaken]
+    assert len(place.rows()) == (1 if overtaken else 2)
+
+
+def test_one_statement_that_finds_the_session_ended_is_an_outage(
+    place: Place, open_writer: Callable[..., LaneWriter]
+) -> None:
+    writer = open_writer()
+    write(writer, inserts(order(1)))
+    place.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'cdc/%'")
+    with pytest.raises(TargetUnavailable):
+        writer.apply_at_once([inserts(order(2))], moved(Progress("0", 5), 2))
+    assert place.rows() == [(1, "new", 0)]

@@ -4,23 +4,25 @@ ahead when the lease is lost, a message is missing or the worker stops."""
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from cdc.coordination.port import Lease
+from cdc.model.batch import TableBatch
 from cdc.model.change import Draft, Message, Transaction
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import SinkConfig
-from cdc.model.errors import Gap, LeaseLost, PoisonMessage
+from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RetryableError
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
+from cdc.observe import failpoints
 from cdc.observe.metrics import Metrics
 from cdc.processes.lane import LaneDuty, LaneWorker
 from cdc.processes.lease import Held
 from cdc.processes.outbound import Outbound, Routing
 from cdc.queue.memory import MemoryQueue
-from cdc.target.memory import MemoryTarget
+from cdc.target.memory import MemoryTarget, MemoryWriter
 from tests.support.queues import connector
 
 SCHEMA = TableSchema("shop", "items", (Column("id", "int", nullable=False),), ("id",))
@@ -165,3 +167,49 @@ def test_a_worker_that_stops_has_committed_what_it_was_at_and_leaves_what_it_rea
     assert lane.rows() == [1, 2, 3, 4, 5]
     lane.work(whole_transactions=False, turns=5)
     assert lane.rows() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.fixture
+def _disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm(None)
+
+
+@pytest.mark.usefixtures("_disarmed")
+@pytest.mark.parametrize("name", ["sink.locked", "sink.applied", "sink.progress", "sink.committed", "sink.acked"])
+def test_an_armed_failpoint_is_come_by_also_where_the_target_takes_all_in_one_step(name: str) -> None:
+    lane = Lane("stop")
+    lane.publish(*messages())
+    failpoints.arm(f"{name}:error")
+    with pytest.raises(RetryableError, match=name):
+        lane.work(whole_transactions=False)
+    committed = name in {"sink.committed", "sink.acked"}
+    assert lane.rows() == ([1, 2] if committed else [])
+    lane.work(whole_transactions=False)
+    assert lane.rows() == [1, 2]
+
+
+def test_what_the_target_does_not_take_in_one_step_goes_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane("stop")
+    monkeypatch.setattr(MemoryWriter, "apply_at_once", lambda *_: False)
+    lane.publish(*messages())
+    lane.work(whole_transactions=False)
+    assert lane.rows() == [1, 2]
+    assert lane.target.progress()["0"].count == 2
+
+
+def test_where_the_target_takes_all_in_one_step_nothing_else_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane("dead_letter")
+    lane.publish(*messages())
+    taken: list[bool] = []
+    at_once = MemoryWriter.apply_at_once
+
+    def told(writer: MemoryWriter, batches: Sequence[TableBatch], progress: Progress) -> bool:
+        taken.append(at_once(writer, batches, progress))
+        return taken[-1]
+
+    monkeypatch.setattr(MemoryWriter, "apply_at_once", told)
+    monkeypatch.setattr(LaneWorker, "_transaction", lambda *_: pytest.fail("it takes its own steps"))
+    lane.work(whole_transactions=False)
+    assert taken == [True]
+    assert lane.rows() == [1, 2]

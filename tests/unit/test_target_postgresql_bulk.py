@@ -108,3 +108,10 @@ def test_an_update_never_sets_the_key() -> None:
         f'UPDATE "t" AS t SET "t" = s."t" FROM {STAGE} AS s WHERE t."k%s" = s."k%s"'
     )
     assert Shape(TABLE, (0,)).update_stage.startswith('UPDATE "t" AS t SET "k%s" = s."k%s" FROM')
+
+
+@pytest.mark.parametrize("kind", ["delete", "update", "upsert"])
+def test_what_waits_for_a_held_row_names_columns_and_parameter_as_postgresql_reads_them(kind: str) -> None:
+    sql = WHOLE.records_behind(kind, "held", "$3")
+    assert 'held, json_to_recordset($3::json) AS s("k%s" integer' in sql
+    assert "%%" not in sql
