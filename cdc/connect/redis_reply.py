@@ -16,14 +16,14 @@ def takes_raw(client: Client) -> bool:
     return COMPILED and isinstance(client, redis.Redis)
 
 
-def raw_reply(client: redis.Redis, *command: str | bytes | int, expected_bytes: int = 0) -> bytearray:
+def raw_reply(client: redis.Redis, *command: str | bytes | int, expected_bytes: int = _FIRST_BYTES) -> bytearray:
     """The whole reply, also where it is an error (it then begins with `-`). Sent once, on a connection of the client's pool.
     Raises cdc.connect.redis.ERRORS; the connection is then given up, since the rest of a reply may be on its way."""
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
         connection.send_command(*command)
-        return _whole(connection._sock, max(_FIRST_BYTES, expected_bytes))
+        return _whole(connection._sock, expected_bytes)
     except BaseException:
         connection.disconnect()
         raise

@@ -15,6 +15,11 @@ ACK_SECONDS: Final = 1.0
 ACK_MESSAGES: Final = 10_000
 """An ack is sent after so many seconds, or entries read, since the last: trimming lags by this much."""
 
+MOST_AWAITED: Final = 16
+FEW_SECONDS: Final = 0.05
+"""Where few entries come at a time, the next ones come with the answer to a wait, which Redis bounds by their number alone. So it
+is asked for few, and only for a moment after the last ones: what can gather in that time is small whatever each one weighs."""
+
 # An entry's id, key and framing, more or less.
 _ENTRY_OVERHEAD_BYTES: Final = 100
 
@@ -38,17 +43,38 @@ class RedisReader:
         self._known: Known | None = None
         self._rest: ReceivedBlock | None = None
         self._entry_bytes = 0
+        self._few_until = float("-inf")
 
     def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
         deadline = time.monotonic() + wait_seconds
         self._send_ack_if_due()
-        while not (entries := self._next(max_messages, max_bytes)):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return ()
-            self._send_ack_if_due()
-            self._store.wait(self._lane, self._place, min(left, ACK_SECONDS))
+        entries: Sequence[Received] = ()
+        if wait_seconds <= 0 or time.monotonic() > self._few_until:
+            entries = self._next(max_messages, max_bytes)
+        while not entries and (left := deadline - time.monotonic()) > 0:
+            entries = self._awaited(min(left, ACK_SECONDS), max_messages, max_bytes)
+            if not entries:
+                entries = self._next(max_messages, max_bytes)
+                self._send_ack_if_due()
+        few = self._rest is None and 0 < len(entries) < MOST_AWAITED // 2
+        self._few_until = time.monotonic() + FEW_SECONDS if few else float("-inf")
         return entries
+
+    def _awaited(self, wait_seconds: float, max_messages: int, max_bytes: int) -> Sequence[Received]:
+        """The next entries, as soon as there are any; none where none came, or where they are not what follows: `_next` tells
+        why."""
+        # If they are as large as the last ones, a 16th of what is wanted.
+        size = self._entry_bytes or max_bytes
+        count = max(1, min(MOST_AWAITED, max_messages, max_bytes // (MOST_AWAITED * size)))
+        block = self._store.wait(self._lane, self._place, wait_seconds, count)
+        if self._anywhere or not block or not self._follows(block):
+            return ()
+        return self._handed_out(block, max_messages, max_bytes)
+
+    def _follows(self, block: ReceivedBlock) -> bool:
+        """Whether nothing is missing before the block, nor within it."""
+        first = EntryId.parse(self._lane, block.offset(0))
+        return self._continues(first) and block.consecutive(*self._place) == len(block)
 
     def _next(self, max_messages: int, max_bytes: int) -> Sequence[Received]:
         block = self._next_block(max_messages, max_bytes)
@@ -67,6 +93,11 @@ class RedisReader:
             block = self._asked(max_messages, max_bytes)
             if block is None:
                 return None
+        return self._handed_out(block, max_messages, max_bytes)
+
+    def _handed_out(self, block: ReceivedBlock, max_messages: int, max_bytes: int) -> ReceivedBlock:
+        """Of what follows, as much as is wanted; the rest comes next."""
+        self._entry_bytes = block.value_bytes // len(block) + _ENTRY_OVERHEAD_BYTES
         count = block.within(max_messages, max_bytes)
         if count < len(block):
             self._rest = block.part(count, len(block))
@@ -88,7 +119,6 @@ class RedisReader:
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
         if not block or not self._continues(EntryId.parse(self._lane, block.offset(0))):
             return None
-        self._entry_bytes = block.value_bytes // len(block) + _ENTRY_OVERHEAD_BYTES
         whole = block.consecutive(*self._place)
         if whole < len(block):
             self._rest = None
@@ -122,6 +152,9 @@ class RedisReader:
             self._anywhere = False
             self._place = found
         self._read_since_ack += len(page.entries)
+        if page.entries:
+            value_bytes = sum(len(entry.value) for entry in page.entries)
+            self._entry_bytes = value_bytes // len(page.entries) + _ENTRY_OVERHEAD_BYTES
         return page.entries
 
     def ack(self, offset: str) -> None:
@@ -142,10 +175,12 @@ class RedisReader:
 
     def pass_gap(self) -> None:
         self._known = self._rest = None
+        self._few_until = float("-inf")
         self._anywhere = True
 
     def nack(self) -> None:
         self._known = self._rest = None
+        self._few_until = float("-inf")
         self._place = self._acked
 
     def close(self) -> None:

@@ -28,6 +28,8 @@ _ENDS: Final = Script("cdc.queue", "ends")
 
 MANY: Final = 64
 """So many entries are worth a round trip of their own, which makes them cheaper."""
+_MANY_BYTES: Final = 256 * 1024
+_FEW_BYTES: Final = 16 * 1024
 
 _T = TypeVar("_T")
 
@@ -164,19 +166,32 @@ class RedisStore:
         """Up to `count` entries behind `after`, none behind `last`, where a `read` gave `known`. None where the answer is none
         of entries: `read` will say why."""
         command = ("XRANGE", self.stream(lane), f"({after}", str(last), "COUNT", count)
+        reply = self._raw(command, max(_MANY_BYTES, expected_bytes))
+        return None if reply is None else ReceivedBlock.of_reply(reply)
 
+    def wait(self, lane: str, after: EntryId, wait_seconds: float, count: int) -> ReceivedBlock | None:
+        """Waits for an entry after `after`; up to `count` of them at once. None where none came, or where they can only be had
+        by `read`. Returns early: nothing says that time is up."""
+        # Less than the socket's timeout, or waiting would look like a dead server.
+        block_ms = max(1, int(1000 * min(wait_seconds, self.timeout_seconds / 2)))
+        stream = self.stream(lane)
+        if not takes_raw(self.client):
+            streams: Any = {stream: str(after)}
+            self.run(lambda client: client.xread(streams, count=1, block=block_ms))
+            return None
+        command = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", stream, str(after))
+        reply = self._raw(command, _FEW_BYTES)
+        # One stream was asked for: an array of one, its name and its entries.
+        head = b"*1\r\n*2\r\n$%d\r\n%b\r\n" % (len(stream.encode()), stream.encode())
+        if reply is None or not reply.startswith(head):
+            return None
+        return ReceivedBlock.of_reply(reply[len(head) :])
+
+    def _raw(self, command: Sequence[str | bytes | int], expected_bytes: int) -> bytearray | None:
         def ask(client: Client) -> bytearray | None:
             return raw_reply(client, *command, expected_bytes=expected_bytes) if isinstance(client, Redis) else None
 
-        reply = self.run(ask)
-        return None if reply is None else ReceivedBlock.of_reply(reply)
-
-    def wait(self, lane: str, after: EntryId, wait_seconds: float) -> bool:
-        """Whether there is an entry after `after`; waits for one. Returns early: nothing says that time is up."""
-        # Less than the socket's timeout, or waiting would look like a dead server.
-        block_ms = max(1, int(1000 * min(wait_seconds, self.timeout_seconds / 2)))
-        streams: Any = {self.stream(lane): str(after)}
-        return bool(self.run(lambda client: client.xread(streams, count=1, block=block_ms)))
+        return self.run(ask)
 
     def length(self, lane: str) -> int:
         return int(self.run(lambda client: client.xlen(self.stream(lane))))
