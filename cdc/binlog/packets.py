@@ -71,6 +71,22 @@ class PacketReader:
                 return view[start + _HEADER : stop]
         return self._slow(wait_seconds)
 
+    def at_hand(self) -> bool:
+        """Whether the next call of `packet` has something to go on with: a whole packet, or one too large to be gathered."""
+        available = self._end - self._start
+        if self._large is not None or available < _HEADER:
+            return self._large is not None
+        length = int.from_bytes(self._view[self._start : self._start + 3], "little")
+        return available >= _HEADER + length or _HEADER + length > _BUFFER_BYTES
+
+    def await_packet(self, wait_seconds: Callable[[], float]) -> bool:
+        """Waits as `packet` does, and takes nothing: whether something is at hand then. Raises as `packet` does."""
+        deadline = time.monotonic() + wait_seconds()
+        while not self.at_hand():
+            if not self._fill_buffer(deadline) and time.monotonic() >= deadline:
+                return False
+        return True
+
     def gathered(self) -> Gathered | None:
         """What can be looked at without reading, until the next call of `packet`."""
         if self._large is not None or self._start == self._end:

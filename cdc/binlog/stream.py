@@ -77,8 +77,12 @@ class BinlogStream:
             if self._packets is not None and self._stretches is not None:
                 for item in self._gathered(self._packets, self._stretches):
                     yield from one_by_one(item) if isinstance(item, Stretched) and not stretches else (item,)
+            raw: memoryview | None = None
             try:
-                raw = self._event(wait_seconds)
+                if self._packets is None or self._stretches is None or self._packets.at_hand():
+                    raw = self._event(wait_seconds)
+                elif self._packets.await_packet(wait_seconds):
+                    continue  # a small transaction comes in one piece: it is looked at as such first
             except EOFError:
                 raise SourceUnavailable(
                     f"the source ended the stream at {self._file}:{self._offset}",

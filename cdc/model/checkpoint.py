@@ -1,6 +1,6 @@
 """Where the reader would resume, and how far a lane was applied."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -63,7 +63,7 @@ class Checkpoint:
     previous: tuple[int, dict[str, int]] | None = None
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self), default=tuple)  # a Sequence is a tuple subclass, which orjson leaves to us
+        return orjson.dumps(self, default=tuple)  # a Sequence is a tuple subclass, which orjson leaves to us
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "Checkpoint":

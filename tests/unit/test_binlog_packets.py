@@ -138,3 +138,33 @@ def test_close_from_another_thread_ends_a_blocked_read(pair: Pair) -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert len(caught) == 1
+
+
+def test_waiting_for_a_packet_takes_nothing_and_says_whether_one_is_there(pair: Pair) -> None:
+    def waits(seconds: float) -> bool:
+        return pair.reader.await_packet(lambda: seconds)
+
+    assert not waits(0)
+    whole = packet(b"x" * 100, 1)
+    pair.server.sendall(whole[:50])
+    assert not waits(0.01)
+    assert not pair.reader.at_hand()
+    pair.server.sendall(whole[50:])
+    assert waits(5)
+    assert pair.reader.at_hand()
+    assert pair.read() == b"x" * 100
+    assert not pair.reader.at_hand()
+
+
+def test_a_packet_larger_than_the_buffer_is_at_hand_for_who_takes_it(pair: Pair) -> None:
+    large = b"y" * (3 << 20)
+    thread = pair.send(packet(large, 1))
+    assert pair.reader.await_packet(lambda: 5)
+    assert pair.read() == large
+    thread.join()
+
+
+def test_waiting_for_a_packet_finds_the_connection_ended(pair: Pair) -> None:
+    pair.server.close()
+    with pytest.raises(SourceUnavailable):
+        pair.reader.await_packet(lambda: 5)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from cdc.model.change import Message
+from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.errors import Gap, MissingExtra, QueueRefused
+from cdc.model.position import ORIGIN, Sequence
 from cdc.queue.entry_id import BEGINNING, EntryId, check_follows, check_not_trimmed
 from cdc.queue.kafka_client import MEANINGS, OURS, Ear, settings
 from cdc.queue.layout import default_topic, known_lanes, partition_of
@@ -153,3 +155,16 @@ def test_no_code_of_librdkafka_is_both_a_gap_and_something_else() -> None:
     assert {code for code, kind in MEANINGS.items() if kind == "gap"}.isdisjoint(
         {code for code, kind in MEANINGS.items() if kind != "gap"}
     )
+
+
+def test_a_checkpoint_is_stored_as_json_and_read_back() -> None:
+    point = SourcePoint("server-1", "mysql-bin.000001", 2**40, "uuid:1-5", 7)
+    lanes = {"0": LaneCount(3), "1": LaneCount(4, Sequence(1, 2, 3, 4))}
+    stored = Checkpoint(2, point, 9, "f", Sequence(2, 1, 0, 0), lanes, ("a.b",), ORIGIN, (1, {"0": 8}))
+    assert stored.to_json() == (
+        b'{"generation":2,"point":{"source_id":"server-1","file":"mysql-bin.000001","offset":1099511627776,'
+        b'"gtid_set":"uuid:1-5","file_created":7},"token":9,"fingerprint":"f","after":[2,1,0,0],'
+        b'"lanes":{"0":{"count":3,"after":[0,0,0,0]},"1":{"count":4,"after":[1,2,3,4]}},"by_table":["a.b"],'
+        b'"replay_until":[0,0,0,0],"previous":[1,{"0":8}]}'
+    )
+    assert Checkpoint.from_json(stored.to_json()) == stored

@@ -1,5 +1,6 @@
 """Stretches, read in one step in the connection's buffer, give what their events give one by one: items, messages, errors."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +40,9 @@ class Socket:
         self._data = memoryview(data)
         self._piece = piece
 
+    def feed(self, data: bytes) -> None:
+        self._data = memoryview(bytes(self._data) + data)
+
     def settimeout(self, seconds: float) -> None:
         pass
 
@@ -51,22 +55,25 @@ class Socket:
         return count
 
 
+def _packets(raw: Iterable[bytes], first_number: int) -> bytes:
+    return b"".join(
+        len(event + b"\0").to_bytes(3, "little") + bytes([(first_number + number) & 255]) + b"\0" + event
+        for number, event in enumerate(raw)
+    )
+
+
 class Buffered:
     """Stands where the connection stands; the events come in packets."""
 
     closed = False
 
     def __init__(self, raw: Iterable[bytes], piece: int, first_number: int = 1) -> None:
-        packets = [
-            len(event + b"\0").to_bytes(3, "little") + bytes([(first_number + number) & 255]) + b"\0" + event
-            for number, event in enumerate(raw)
-        ]
-        self.packets = PacketReader(
-            Socket(b"".join(packets), piece),  # type: ignore[arg-type]
-            "here",
-            60,
-            first_number,
-        )
+        self._socket = Socket(_packets(raw, first_number), piece)
+        self.packets = PacketReader(self._socket, "here", 60, first_number)  # type: ignore[arg-type]
+
+    def feed(self, raw: Iterable[bytes], first_number: int) -> None:
+        """More comes."""
+        self._socket.feed(_packets(raw, first_number))
 
     def event(self, wait_seconds: Callable[[], float]) -> memoryview | None:
         packet = self.packets.packet(wait_seconds)
@@ -314,3 +321,23 @@ def test_a_long_run_is_taken_in_few_stretches(flavor: str, says_ends: bool) -> N
     assert found.at_once
     assert all(found.at_once)
     assert len(found.at_once) < 10
+
+
+def test_a_transaction_that_comes_in_one_piece_to_who_waits_is_one_stretch() -> None:
+    """As small ones come from a server that is not busy; the first has shown the table."""
+    golden = GOLDEN["mysql_plain"]
+    raw = repeated(golden)
+    begins = [at for at, event in enumerate(raw) if event[4] == BINLOG.GTID_LOG_EVENT]
+    first, last = raw[: begins[-1]], raw[begins[-1] :]
+    connections: list[Buffered] = []
+
+    def connection(_: object) -> Buffered:
+        connections.append(Buffered(first, 1 << 20))
+        return connections[-1]
+
+    items = Recorded(golden, raw, "compiled", connection=connection).stream().items(lambda: 0.0, stretches=True)
+    before = list(itertools.takewhile(lambda item: item is not None, items))
+    assert any(isinstance(item, Rows | Stretched) for item in before)
+    connections[0].feed(last, len(first) + 1)
+    behind = list(itertools.takewhile(lambda item: item is not None, items))
+    assert [type(item) for item in behind if isinstance(item, Begin | Rows | End | Stretched)] == [Stretched]
