@@ -288,7 +288,7 @@ def _ask(client: Client, *command: str | bytes | int) -> Any:
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        connection.send_command(*command)
+        connection.send_packed_command(packed(command))
         return connection.read_response()
     except driver.ResponseError:
         raise  # the whole reply was read
@@ -297,3 +297,23 @@ def _ask(client: Client, *command: str | bytes | int) -> Any:
         raise
     finally:
         pool.release(connection)
+
+
+_APART_BYTES: Final = 8 * 1024
+
+
+def packed(command: Sequence[str | bytes | int]) -> list[bytes]:
+    """As it goes over the wire (RESP: https://redis.io/docs/latest/develop/reference/protocol-spec/), in pieces that are sent one
+    after the other: what is large is not copied. redis-py's own way joins anew with each argument."""
+    done: list[bytes] = []
+    small = [b"*%d\r\n" % len(command)]
+    for one in command:
+        text = one if isinstance(one, bytes) else str(one).encode()
+        if len(text) < _APART_BYTES:
+            small.append(b"$%d\r\n%b\r\n" % (len(text), text))
+        else:
+            small.append(b"$%d\r\n" % len(text))
+            done += (b"".join(small), text)
+            small = [b"\r\n"]
+    done.append(b"".join(small))
+    return done

@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from cdc.connect.redis import Client
+from cdc.connect.redis import Client, packed
 from cdc.model.compiled_received import COMPILED, ReplyReader
 
 _FIRST_BYTES = 256 * 1024
@@ -22,7 +22,7 @@ def raw_reply(client: redis.Redis, *command: str | bytes | int, expected_bytes: 
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        connection.send_command(*command)
+        connection.send_packed_command(packed(command))
         return _whole(connection._sock, expected_bytes)
     except BaseException:
         connection.disconnect()

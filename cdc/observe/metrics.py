@@ -73,6 +73,7 @@ class ReaderMetrics:
         self._connector = connector
         self._checkpointed: float | None = None
         self._rows = families.rows
+        self._rows_by_op: dict[str, Counter] = {}
         self._bytes = families.bytes.labels(connector)
         self._transactions = families.transactions.labels(connector)
         self._reconnects = families.reconnects.labels(connector)
@@ -99,7 +100,9 @@ class ReaderMetrics:
     ) -> None:
         """A batch that the queue confirmed: change events by op, and the commit of the last one."""
         for op, count in rows.items():
-            self._rows.labels(self._connector, op).inc(count)
+            if op not in self._rows_by_op:
+                self._rows_by_op[op] = self._rows.labels(self._connector, op)
+            self._rows_by_op[op].inc(count)
         self._bytes.inc(message_bytes)
         self._transactions.inc(transactions)
         self._publish.observe(seconds)
@@ -135,6 +138,7 @@ class SinkMetrics:
         self._lock = threading.Lock()
         self._latencies = LatencyWindow()
         self._lags: dict[str, Lag] = {}
+        self._lanes: dict[str, _LaneSeries] = {}
 
     def took(self, lane: str, token: int) -> None:
         """The lane's lease was taken with this token."""
@@ -146,6 +150,7 @@ class SinkMetrics:
     def gave_up(self, lane: str) -> None:
         """The lane is no longer this process's: what it says about the lane's present would go stale."""
         self._lags.pop(lane, None)
+        self._lanes.pop(lane, None)
         for gauge in self._families.present:
             gauge.labels(*self._labels, lane)  # remove() may ask for a series that is there
             gauge.remove(*self._labels, lane)
@@ -166,19 +171,14 @@ class SinkMetrics:
         `rows`: net changes by op. `commits`: for each source transaction in it, commit time (microseconds since 1970) and
         number of change events.
         """
-        labels = (*self._labels, lane)
-        families = self._families
-        for op, count in rows.items():
-            families.rows.labels(*labels, op).inc(count)
-        families.events.labels(*labels).inc(events)
-        families.duplicates.labels(*labels).inc(duplicates)
-        families.watermark_file.labels(*labels).set(watermark.file)
-        families.watermark_offset.labels(*labels).set(watermark.offset)
-        families.batch_seconds.labels(*labels).observe(seconds)
+        series = self._lanes.get(lane)
+        if series is None:
+            series = self._lanes[lane] = _LaneSeries(self._families, (*self._labels, lane))
+        series.applied(rows, events, duplicates, watermark, seconds)
         if commits:
             now = time.time()
             waits = [(max(0.0, now - commit_us / 1e6), count) for commit_us, count in _by_millisecond(commits)]
-            families.commit_to_applied_seconds.add(labels, waits)
+            self._families.commit_to_applied_seconds.add(series.labels, waits)
             with self._lock:
                 for wait, count in waits:
                     self._latencies.add(wait, count)
@@ -209,6 +209,34 @@ class SinkMetrics:
         """A copy, from commit at the source to commit at the target."""
         with self._lock:
             return self._latencies.merge(())
+
+
+class _LaneSeries:
+    """One lane's series of the metrics that each batch moves: finding them by their labels takes longer than moving them."""
+
+    def __init__(self, families: "_SinkFamilies", labels: tuple[str, str, str]) -> None:
+        self.labels = labels
+        self._families = families
+        self._rows: dict[str, Counter] = {}
+        self._events = families.events.labels(*labels)
+        self._duplicates = families.duplicates.labels(*labels)
+        self._watermark_file = families.watermark_file.labels(*labels)
+        self._watermark_offset = families.watermark_offset.labels(*labels)
+        self._batch_seconds = families.batch_seconds.labels(*labels)
+
+    def applied(
+        self, rows: Mapping[str, int], events: int, duplicates: int, watermark: Sequence, seconds: float
+    ) -> None:
+        for op, count in rows.items():
+            if op not in self._rows:
+                self._rows[op] = self._families.rows.labels(*self.labels, op)
+            self._rows[op].inc(count)
+        self._events.inc(events)
+        if duplicates:
+            self._duplicates.inc(duplicates)
+        self._watermark_file.set(watermark.file)
+        self._watermark_offset.set(watermark.offset)
+        self._batch_seconds.observe(seconds)
 
 
 def _by_millisecond(commits: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -178,6 +178,18 @@ def test_a_lane_given_up_says_nothing_of_its_present_and_keeps_its_counts() -> N
     assert value(metrics, "lockstep_sink_events_total", **labels) == 10
 
 
+def test_a_lane_that_comes_back_is_shown_again() -> None:
+    metrics = Metrics()
+    sink = metrics.sink("shop", "sink")
+    labels = {"connector": "shop", "sink": "sink", "lane": "0"}
+    for token in (1, 2):
+        sink.took("0", token)
+        apply(sink)
+        assert value(metrics, "lockstep_sink_watermark_offset", **labels) is not None
+        sink.gave_up("0")
+    assert value(metrics, "lockstep_sink_events_total", **labels) == 20
+
+
 def test_processes_and_connectors_do_not_share_counts() -> None:
     first, second = Metrics(), Metrics()
     first.reader("shop").published({"c": 1}, transactions=1, message_bytes=1, commit_us=0, seconds=0.1)
