@@ -4,11 +4,12 @@ Keeping upserts and deletes apart by kind would lose rows; here the last operati
 earlier ones of the batch had already made of the row.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cdc.model.batch import Key, TableBatch
 from cdc.model.change import Change, Row
-from cdc.model.compiled_received import compact_received, one_version
+from cdc.model.compiled_received import compact_received, one_version, tally
 from cdc.model.errors import PoisonMessage
 from cdc.model.schema import TableSchema
 
@@ -82,3 +83,9 @@ def _batch(schema: TableSchema, nets: dict[Key, _Net]) -> TableBatch:
         else:
             rows[kind].append(row)
     return TableBatch(schema, deletes, rows["update"], rows["insert"])
+
+
+def tallied(changes: Sequence[Change]) -> tuple[Mapping[str, int], Mapping[int, int]]:
+    """How many changes there are of each operation, and of each commit time."""
+    counted = tally(changes) if isinstance(changes, list) else None
+    return counted or (Counter(change.op for change in changes), Counter(change.commit_us for change in changes))

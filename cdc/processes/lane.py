@@ -7,7 +7,6 @@ a holder that was overtaken finds another token in the row and writes nothing.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ import orjson
 from cdc.model.batch import DeadLetter, TableBatch
 from cdc.model.change import Change, Marker, parse
 from cdc.model.checkpoint import Progress, SourcePoint
-from cdc.model.compiled_received import ReceivedBlock, tally
+from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.config import SinkConfig
 from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RowRefused, TargetBusy
 from cdc.model.position import ORIGIN
@@ -28,14 +27,14 @@ from cdc.observe.latency import LatencyWindow
 from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import SinkMetrics
 from cdc.processes.backoff import Backoff
-from cdc.processes.compactor import compact, runs
+from cdc.processes.compactor import compact, runs, tallied
 from cdc.processes.gate import LaneGate, Verdict, reached
 from cdc.processes.lease import Held
 from cdc.processes.pending import Pending
 from cdc.processes.read_ahead import ReadAhead
 from cdc.processes.refusals import Refusals
 from cdc.queue.port import LaneReader, Received
-from cdc.target.port import LaneWriter
+from cdc.target.port import AT_ONCE_CHANGES, LaneWriter
 
 log = get_logger(__name__)
 
@@ -253,7 +252,7 @@ class LaneWorker:
 
     def _count(self, changes: Sequence[Change], progress: Progress, seconds: float) -> None:
         now = time.time()
-        ops, of_commit = _tally(changes)
+        ops, of_commit = tallied(changes)
         commits = of_commit.items()
         for commit_us, count in commits:
             self._latency.add(max(0.0, now - commit_us / 1e6), count)
@@ -278,7 +277,7 @@ class LaneWorker:
 
     def _at_once(self, changes: Sequence[Change], progress: Progress) -> bool:
         """In one step where the target does that. False: nothing has happened, and the transaction's own steps will tell why."""
-        if armed(*_INSIDE):
+        if len(changes) > AT_ONCE_CHANGES or armed(*_INSIDE):
             return False
         parts = list(runs(changes)) if changes else []
         if len(parts) > 1:
@@ -396,9 +395,3 @@ class LaneWorker:
         if home != marker.lane:
             return home in lanes and lanes[home].watermark >= marker.seq
         return all(lane in lanes and reached(lanes[lane], marker.seq) for lane in marker.content["lanes"])
-
-
-def _tally(changes: Sequence[Change]) -> tuple[Mapping[str, int], Mapping[int, int]]:
-    """How many changes there are of each operation, and of each commit time."""
-    counted = tally(changes) if isinstance(changes, list) else None
-    return counted or (Counter(change.op for change in changes), Counter(change.commit_us for change in changes))

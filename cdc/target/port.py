@@ -7,7 +7,7 @@ written), RowRefused (these values, for good), TargetRefused (stop).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import orjson
 
@@ -16,6 +16,8 @@ from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, RowRefused, TargetRefused
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+
+AT_ONCE_CHANGES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ class LaneWriter(Protocol):
         """begin, apply and commit in one step, outside of a transaction, where the adapter can save round trips by it. True: as
         after `commit`. False: nothing has changed, and nothing is open; begin, apply and commit then do it, or say why it cannot
         be done. So it is False where the token stored is not the one taken over with, where anything is parked, where a row
-        is refused or lacking, where a table was not looked at yet, and always with an adapter that gains nothing by it.
+        is refused or lacking, where a table was not looked at yet, and always with an adapter that gains nothing by it. For
+        AT_ONCE_CHANGES at most: of many, the round trips are the least.
         Raises TargetUnavailable as `commit` does: the stored row tells what happened."""
 
     def rollback(self) -> None:

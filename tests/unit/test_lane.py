@@ -23,6 +23,7 @@ from cdc.processes.lease import Held
 from cdc.processes.outbound import Outbound, Routing
 from cdc.queue.memory import MemoryQueue
 from cdc.target.memory import MemoryTarget, MemoryWriter
+from cdc.target.port import AT_ONCE_CHANGES
 from tests.support.queues import connector
 
 SCHEMA = TableSchema("shop", "items", (Column("id", "int", nullable=False),), ("id",))
@@ -213,3 +214,11 @@ def test_where_the_target_takes_all_in_one_step_nothing_else_is_asked_of_it(monk
     lane.work(whole_transactions=False)
     assert taken == [True]
     assert lane.rows() == [1, 2]
+
+
+def test_many_changes_are_not_tried_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane("stop")
+    monkeypatch.setattr(MemoryWriter, "apply_at_once", lambda *_: pytest.fail("it is tried"))
+    lane.publish(*messages(AT_ONCE_CHANGES + 1))
+    lane.work(whole_transactions=True)
+    assert len(lane.rows()) == AT_ONCE_CHANGES + 1
