@@ -17,8 +17,9 @@ ACK_MESSAGES: Final = 10_000
 
 MOST_AWAITED: Final = 16
 FEW_SECONDS: Final = 0.05
-"""Where few entries come at a time, the next ones come with the answer to a wait, which Redis bounds by their number alone. So it
-is asked for few, and only for a moment after the last ones: what can gather in that time is small whatever each one weighs."""
+"""Where few and small entries come at a time, the next ones come with the answer to a wait, which Redis bounds by their number
+alone. So it is asked for few, and only for a moment after a read that left none: what can gather in that time is bounded whatever
+each one weighs."""
 
 # An entry's id, key and framing, more or less.
 _ENTRY_OVERHEAD_BYTES: Final = 100
@@ -56,16 +57,18 @@ class RedisReader:
             if not entries:
                 entries = self._next(max_messages, max_bytes)
                 self._send_ack_if_due()
-        few = self._rest is None and 0 < len(entries) < MOST_AWAITED // 2
-        self._few_until = time.monotonic() + FEW_SECONDS if few else float("-inf")
+        few = self._rest is None and 0 < len(entries) < min(MOST_AWAITED // 2, max_messages)
+        self._few_until = time.monotonic() + FEW_SECONDS if few and self._small(max_bytes) else float("-inf")
         return entries
+
+    def _small(self, max_bytes: int) -> bool:
+        """Whether as many as are awaited, as large as the last ones, are a small part of what is wanted."""
+        return 0 < self._entry_bytes < max_bytes // MOST_AWAITED**2
 
     def _awaited(self, wait_seconds: float, max_messages: int, max_bytes: int) -> Sequence[Received]:
         """The next entries, as soon as there are any; none where none came, or where they are not what follows: `_next` tells
         why."""
-        # If they are as large as the last ones, a 16th of what is wanted.
-        size = self._entry_bytes or max_bytes
-        count = max(1, min(MOST_AWAITED, max_messages, max_bytes // (MOST_AWAITED * size)))
+        count = min(MOST_AWAITED, max_messages) if self._small(max_bytes) else 1
         block = self._store.wait(self._lane, self._place, wait_seconds, count)
         if self._anywhere or not block or not self._follows(block):
             return ()

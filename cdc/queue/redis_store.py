@@ -175,15 +175,16 @@ class RedisStore:
         # Less than the socket's timeout, or waiting would look like a dead server.
         block_ms = max(1, int(1000 * min(wait_seconds, self.timeout_seconds / 2)))
         stream = self.stream(lane)
-        if not takes_raw(self.client):
+        command = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", stream, str(after))
+        reply = self._raw(command, _FEW_BYTES) if takes_raw(self.client) else None
+        if reply is None or reply.startswith(b"-"):
+            # An error is told by the driver, in its own words.
             streams: Any = {stream: str(after)}
             self.run(lambda client: client.xread(streams, count=1, block=block_ms))
             return None
-        command = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", stream, str(after))
-        reply = self._raw(command, _FEW_BYTES)
         # One stream was asked for: an array of one, its name and its entries.
         head = b"*1\r\n*2\r\n$%d\r\n%b\r\n" % (len(stream.encode()), stream.encode())
-        if reply is None or not reply.startswith(head):
+        if not reply.startswith(head):
             return None
         return ReceivedBlock.of_reply(reply[len(head) :])
 

@@ -3,15 +3,18 @@ missing there."""
 
 import threading
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
 
-from cdc.model.compiled_received import COMPILED
+from cdc.model.compiled_received import COMPILED, ReceivedBlock
 from cdc.model.config import ConnectorConfig
-from cdc.model.errors import Gap
+from cdc.model.errors import Gap, QueueRefused
+from cdc.queue.entry_id import EntryId
 from cdc.queue.port import Producer, Received
 from cdc.queue.redis_reader import MOST_AWAITED, RedisReader
+from cdc.queue.redis_store import RedisStore
 from cdc.queue.redis_streams import RedisStreamsQueue
 from tests.support.queues import MB, checkpoint, connector, messages, numbers, publish, take
 from tests.support.wait import until
@@ -151,3 +154,39 @@ def test_a_new_run_is_gone_on_with_where_it_waited(
     found = waiting.end()
     assert numbers(found) == [7, 8]
     assert [one.offset for one in found] == ["2-1", "2-2"]
+
+
+def test_a_user_who_may_not_wait_is_refused(
+    redis_url: str, reader: RedisReader, config: ConnectorConfig, raw: "redis.Redis"
+) -> None:
+    user = f"u{config.name}"
+    raw.acl_setuser(user, enabled=True, passwords=["+canary"], keys=["*"], categories=["+@all"], commands=["-xread"])
+    server = urlsplit(redis_url)
+    url = urlunsplit(server._replace(netloc=f"{user}:canary@{server.hostname}:{server.port}"))
+    barred = RedisStreamsQueue(connector(url, name=config.name))
+    try:
+        with pytest.raises(QueueRefused, match="xread"):
+            take(barred.reader("one", "0", "1-1"), 1, seconds=5)
+    finally:
+        barred.close()
+        raw.acl_deluser(user)
+
+
+def test_large_entries_do_not_come_by_their_number(
+    reader: RedisReader, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis bounds the answer to a wait by number alone; of a backlog of large ones a page takes as many as it may."""
+    asked: list[int] = []
+    wait = RedisStore.wait
+
+    def told(store: RedisStore, lane: str, after: EntryId, wait_seconds: float, count: int) -> ReceivedBlock | None:
+        asked.append(count)
+        return wait(store, lane, after, wait_seconds, count)
+
+    monkeypatch.setattr(RedisStore, "wait", told)
+    publish(producer, messages(9, first=2, size=100_000), checkpoint(1))
+    pages = [numbers(reader.read(100, 300_000, wait_seconds)) for wait_seconds in (0, 5, 5)]
+    assert pages == [[2, 3, 4], [5, 6, 7], [8, 9, 10]]
+    assert asked == []
+    assert not reader.read(100, 300_000, 0.01)
+    assert set(asked) == {1}
