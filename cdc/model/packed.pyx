@@ -5,6 +5,7 @@ A PackedMessages is a Sequence[Message]: whoever asks for one message gets one. 
 the way from the decoder to a queue that takes many at once (`blob`).
 """
 
+from array import array
 from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -320,17 +321,20 @@ cdef class PackedMessages:
         return counts
 
     def by_lane(self):
-        """{lane: [{"key": …, "value": …}]}, each lane's in order: what a batch call of a Kafka client takes."""
+        """{lane: ([{"key": …, "value": …}], bytes of values)}, each lane's in order: what a batch call of a Kafka client takes."""
         cdef dict found = {}
         cdef list entries
         cdef Packed* item
         cdef char* key
         cdef Py_ssize_t index
         cdef list of_number = [None] * len(self.lanes.names)
+        cdef int64_t[::1] sizes = array("q", bytes(8 * len(of_number)))
         for index in range(self.count - self.held):
             item = &self.items[index]
+            sizes[item.lane] += item.value_size
             if of_number[item.lane] is None:
-                of_number[item.lane] = found[self.lanes.names[item.lane]] = []
+                of_number[item.lane] = []
+                found[self.lanes.names[item.lane]] = item.lane
             entries = <list>of_number[item.lane]
             key = <char*>self.data + item.key
             entries.append(
@@ -339,7 +343,7 @@ cdef class PackedMessages:
                     "value": PyBytes_FromStringAndSize(key + item.key_size, item.value_size),
                 }
             )
-        return found
+        return {lane: (of_number[number], sizes[number]) for lane, number in found.items()}
 
     def blob(self, Py_ssize_t start, Py_ssize_t end, dict places):
         """These messages as one text: for each, little-endian in 4 bytes each, what `places` has for its lane, the size of its key

@@ -48,8 +48,10 @@ def check_sizes(messages: Sequence[Message], max_message_bytes: int) -> None:
 
 
 def too_large(lane: str, size: int, limit: str) -> QueueRefused:
+    """`size` 0: not known."""
+    of = f" of {size} bytes" if size else ""
     return QueueRefused(
-        f"a message of {size} bytes for lane {lane} is too large: {limit}",
+        f"a message{of} for lane {lane} is too large: {limit}",
         hint="raise that limit, or leave the large column out with source.exclude_columns",
     )
 

@@ -4,6 +4,7 @@ Settings: https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.m
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
@@ -40,8 +41,10 @@ OURS: Final = frozenset(
         "group.id",
         "isolation.level",
         "message.max.bytes",
+        "message.send.max.retries",
         "message.timeout.ms",
         "request.required.acks",
+        "retries",
         "transactional.id",
     )
 )
@@ -89,6 +92,20 @@ MEANINGS: Final[dict[int, _Meaning]] = {
 
 def meaning(error: KafkaError) -> _Meaning:
     return MEANINGS.get(error.code(), "unavailable")
+
+
+_REQUEST: Final = re.compile(r"ProduceRequest for (?P<topic>\S+) \[(?P<partition>\d+)\] ")
+
+
+def behind(error: KafkaError) -> tuple[KafkaError, str]:
+    """The reason for a fatal error that ends a gapless producer, and the lane, where it has them: librdkafka tells both in
+    words only. Its own descriptions of errors tell which one it is."""
+    if error.code() != KafkaError._GAPLESS_GUARANTEE:
+        return error, ""
+    found = _REQUEST.search(error.str())
+    lane = f"{found['topic']}/{found['partition']}" if found else ""
+    code = next((code for code in MEANINGS if KafkaError(code).str() in error.str()), error.code())
+    return KafkaError(code, error.str()), lane
 
 
 class Ear:

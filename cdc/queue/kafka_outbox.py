@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -9,7 +10,8 @@ from confluent_kafka import Message as Report
 
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueUnavailable
-from cdc.queue.kafka_client import BATCH_OVERHEAD_BYTES, CONFIRM_SECONDS, Ear, explained, meaning, settings
+from cdc.queue.breakage import lost
+from cdc.queue.kafka_client import BATCH_OVERHEAD_BYTES, CONFIRM_SECONDS, Ear, behind, explained, meaning, settings
 
 _POLL_SECONDS: Final = 0.1
 _MESSAGE_OVERHEAD_BYTES: Final = 512  # key and bookkeeping, which count as well
@@ -58,6 +60,12 @@ class Outbox:
 
     In librdkafka messages never time out (message.timeout.ms 0): its gapless guarantee does not cover those that do, and a
     later message might overtake one that is lost. Instead, when nothing was confirmed for CONFIRM_SECONDS, all are discarded.
+
+    With that guarantee the report of the last message of a batch call speaks for the whole call. A broker appends what one
+    producer sends to a partition in its sequence only, and a message that failed for good, which would leave a hole in it, ends
+    the whole producer: `poll` raises that before anything sent later can be confirmed. The broker's offsets are held against it
+    besides. (Each report is a copy of its message as Python objects, and a call.) In a Kafka transaction there is no such
+    guarantee, so there each message is reported.
     """
 
     def __init__(self, config: ConnectorConfig, fixed: dict[str, Any]) -> None:
@@ -78,9 +86,13 @@ class Outbox:
         }
         chosen = settings(config, self._ear, own, tunable)
         self._room = Room(chosen)
+        self._gapless = bool(own.get("enable.gapless.guarantee"))
+        self._offsets: dict[tuple[str, int], int] = {}
         self._producer: Producer | None = Producer(chosen)
         self._heard_at = time.monotonic()
         self._failure: CdcError | None = None
+        self._sent = 0
+        self._done = 0
         self.outstanding = 0
 
     @property
@@ -94,10 +106,11 @@ class Outbox:
         self._room.opened(batch)
         return batch
 
-    def send_all(self, batch: Batch, topic: str, partition: int, messages: list[dict[str, bytes | None]]) -> None:
+    def send_all(
+        self, batch: Batch, topic: str, partition: int, messages: list[dict[str, Any]], size_bytes: int
+    ) -> None:
         """Hands messages of one partition, of a `key` and a `value` each, to librdkafka, in order; waits while its queue is
-        full."""
-        size_bytes = sum([len(message["value"] or b"") for message in messages])
+        full. `size_bytes`: of the values."""
         if not self._room.takes(len(messages), size_bytes + len(messages) * _MESSAGE_OVERHEAD_BYTES):
             for message in messages:
                 self.send(batch, topic, partition, message["key"], message["value"])
@@ -105,11 +118,12 @@ class Outbox:
         if not self.outstanding:
             self._heard_at = time.monotonic()
         # A partition in a message's own dictionary is not looked at (confluent-kafka 2.16): it must be the call's.
-        batch.outstanding += len(messages)
-        self.outstanding += len(messages)
-        batch.size_bytes += size_bytes
+        self._handed_over(batch, len(messages), size_bytes)
+        each = None if self._gapless else batch.delivered
+        if self._gapless:
+            messages[-1]["callback"] = partial(self._confirmed, batch, (topic, partition), len(messages))
         try:
-            taken = self.driver.produce_batch(topic, messages, partition=partition, on_delivery=batch.delivered)
+            taken = self.driver.produce_batch(topic, messages, partition=partition, on_delivery=each)
         except (BufferError, KafkaException) as error:
             self._hear(0)
             raise self._failure or self.failure(_reason(error)) from error
@@ -124,9 +138,35 @@ class Outbox:
             self._heard_at = time.monotonic()
         while not self._taken(batch, topic, partition, key, value):
             self.poll(_POLL_SECONDS)
-        batch.outstanding += 1
-        self.outstanding += 1
-        batch.size_bytes += len(value or b"")
+        self._handed_over(batch, 1, len(value or b""))
+
+    def _handed_over(self, batch: Batch, count: int, size_bytes: int) -> None:
+        batch.outstanding += count
+        batch.size_bytes += size_bytes
+        self.outstanding += count
+        self._sent += count
+
+    def _confirmed(
+        self, batch: Batch, place: tuple[str, int], count: int, error: KafkaError | None, report: Report
+    ) -> None:
+        """The report of the last of `count` messages that were sent to a partition in one call."""
+        batch.outstanding -= count
+        self.outstanding -= count
+        if error is not None:
+            self.failed(error, report)
+            return
+        before, offset = self._offsets.get(place), report.offset()
+        if offset is None:
+            # Sent twice, since the first answer was lost: then librdkafka does not know where it lies.
+            self._offsets.pop(place, None)
+            return
+        self._offsets[place] = offset
+        # More than `count` where another reader, a zombie, writes too.
+        if before is not None and offset < before + count:
+            topic, partition = place
+            self._failure = self._failure or lost(
+                f"{topic}/{partition} went from offset {before} to {offset} by {count} messages"
+            )
 
     def _taken(self, batch: Batch, topic: str, partition: int, key: bytes | None, value: bytes | None) -> bool:
         try:
@@ -142,15 +182,16 @@ class Outbox:
 
     def poll(self, seconds: float) -> None:
         """Lets confirmations in; waits up to `seconds` for the first. Raises what failed."""
-        before = self.outstanding
         if not self._hear(seconds):
             # The reports of the messages that it concerns come after it, and may say more.
             self._hear(_POLL_SECONDS)
         if self._failure is not None:
             raise self._failure
         now = time.monotonic()
-        if self.outstanding != before or not self.outstanding:
-            self._heard_at = now
+        # Its length counts single messages, also those that are not reported.
+        done = self._sent - len(self.driver)
+        if done > self._done or not self.outstanding:
+            self._heard_at, self._done = now, done
         elif now - self._heard_at > CONFIRM_SECONDS:
             heard = self._ear.heard or KafkaError(KafkaError._TIMED_OUT, "no message was confirmed in time")
             raise self.failure(heard)
@@ -160,7 +201,7 @@ class Outbox:
         try:
             self.driver.poll(seconds)
         except KafkaException as error:
-            self._note(error.args[0])
+            self._note(*behind(error.args[0]))
             return False
         return True
 

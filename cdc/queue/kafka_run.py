@@ -48,15 +48,10 @@ class KafkaRun:
         return stored.checkpoint
 
     def _send_messages(self, batch: Batch, messages: Sequence[Message]) -> None:
-        if isinstance(messages, PackedMessages):
-            by_lane = messages.by_lane()
-        else:
-            by_lane = {}
-            for lane, key, value in messages:
-                by_lane.setdefault(lane, []).append({"key": key, "value": value})
-        for lane, entries in by_lane.items():
+        by_lane = messages.by_lane() if isinstance(messages, PackedMessages) else _by_lane(messages)
+        for lane, (entries, size_bytes) in by_lane.items():
             topic, partition = self._places.get(lane) or self._place(lane)
-            self._out.send_all(batch, topic, partition, entries)
+            self._out.send_all(batch, topic, partition, entries, size_bytes)
 
     def _place(self, lane: str) -> tuple[str, int]:
         place = partition_of(self._config, lane)
@@ -90,3 +85,11 @@ class KafkaRun:
     def _discard(self) -> None:
         if self._outbox is not None:
             self._outbox.discard()
+
+
+def _by_lane(messages: Sequence[Message]) -> dict[str, tuple[list[dict[str, Any]], int]]:
+    """As PackedMessages.by_lane."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for lane, key, value in messages:
+        found.setdefault(lane, []).append({"key": key, "value": value})
+    return {lane: (entries, sum(len(entry["value"]) for entry in entries)) for lane, entries in found.items()}

@@ -167,9 +167,11 @@ def test_parts_of_packed_messages_are_bounded_and_whole() -> None:
         assert sum(counts.values()) == end - start
         seen += _unpacked(gathered.blob(start, end, {"0": 10, "1": 11, "2": 12}))
         start = end
-    assert gathered.by_lane() == {
-        lane: [{"key": m.key, "value": m.value} for m in messages if m.lane == lane] for lane in ("0", "1", "2")
-    }
+    by_lane = gathered.by_lane()
+    assert list(by_lane) == ["0", "1", "2"]
+    for lane, (entries, size) in by_lane.items():
+        assert entries == [{"key": m.key, "value": m.value} for m in messages if m.lane == lane]
+        assert size == sum(len(m.value) for m in messages if m.lane == lane)
     assert seen == [(10 + int(message.lane), message.key or b"", message.value) for message in messages]
 
 
