@@ -10,7 +10,8 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import CdcError
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from cdc.processes.stretches import taken
 
 # As the reader publishes.

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -62,8 +62,19 @@ def lane_number(db: str, table: str, key: Iterable[Value], lanes: int) -> int:
 
 def key_hash(db: str, table: str, key: Iterable[Value]) -> int:
     """CRC-32 of table and folded key, separated by NUL characters."""
-    text = "\0".join((db, table, *map(folded, key)))
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+    return key_hasher(db, table)(key)
+
+
+def key_hasher(db: str, table: str) -> Callable[[Iterable[Value]], int]:
+    """`key_hash` for many keys of one table."""
+    crc32 = zlib.crc32
+    begun = crc32(f"{db}\0{table}".encode("utf-8", "surrogatepass"))
+
+    def hashed(key: Iterable[Value]) -> int:
+        text = "\0".join(["", *map(folded, key)])
+        return crc32(text.encode("utf-8", "surrogatepass"), begun)
+
+    return hashed
 
 
 def lane_name(topic: str | None, number: int) -> str:

@@ -10,62 +10,30 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple
 
 from cdc.binlog.port import Stretched
-from cdc.model.change import Draft, EventText, Marker, Message, Transaction, event_text, render_marker
+from cdc.model.change import Draft, EventText, Marker, Message, Transaction, end_of_message, event_text, render_marker
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.compiled import EncodedRows
 from cdc.model.position import ORIGIN, Sequence, file_number
-from cdc.model.routing import lane_name, lane_number, matches
+from cdc.model.routing import lane_number
 from cdc.model.schema_change import SchemaChange
-from cdc.processes.packing import Orders, Packing, Run, Spread, pieces_of
+from cdc.processes.packing import Orders, Packing, Run, pieces_of
+from cdc.processes.spread import Routing, Spreads
 
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """How a connector spreads its change events over lanes.
-
-    `lanes` partitions; `topic` a template with {db}, {table} where each table has a topic of its own, else None; `by_table`
-    patterns of tables that go whole into one lane, in addition to those that the checkpoint names.
-    """
-
-    connector: str
-    flavor: str
-    lanes: int
-    topic: str | None = None
-    by_table: tuple[str, ...] = ()
-
-    def static_lanes(self) -> list[str]:
-        return [] if self.topic else [lane_name(None, number) for number in range(self.lanes)]
-
-    def table_lanes(self, db: str, table: str) -> list[str]:
-        return [self.lane(db, table, number) for number in range(self.lanes)] if self.topic else []
-
-    def lane(self, db: str, table: str, number: int) -> str:
-        topic = self.topic and self.topic.format(name=self.connector, db=db, table=table)
-        return lane_name(topic, number)
-
-
-class _Version(NamedTuple):
-    """What change events of one rows event have in common, beside the event."""
-
-    db: str
-    table: str
-    schema: str
-    replay: bool
+_VERSION_OF = itemgetter(1, 2, 3)  # db, table and schema of a draft
 
 
 class _Held(NamedTuple):
-    """A transaction's latest change event, held back until it is known whether another one follows. `draft`: None where it
-    stands, unfinished, in the packed messages; then there is no more to be known than its place."""
+    """A transaction's latest change event, held back until it is known whether another one follows. `message`: all of it but
+    its end; None where the lane has it already, or where it is `packed`: it stands, unfinished, in the packed messages."""
 
     seq: Sequence
-    draft: Draft | None = None
-    text: EventText | None = None
-    total_order: int = 0
-    table_order: int = 0
+    message: Message | None = None
+    packed: bool = False
 
 
 class Outbound:
@@ -75,8 +43,6 @@ class Outbound:
         self._routing = routing
         self._now = now
         self._base = checkpoint
-        self._by_table = frozenset(checkpoint.by_table)
-        self._whole_tables: dict[tuple[str, str], bool] = {}
         self._numbers = {lane: number for number, lane in enumerate(checkpoint.lanes)}
         self._counts = array("q", [state.count for state in checkpoint.lanes.values()])
         self._after = {lane: state.after for lane, state in checkpoint.lanes.items() if state.after > ORIGIN}
@@ -92,7 +58,7 @@ class Outbound:
         self._message_bytes = 0
         # From the first encoded rows on, all messages are packed.
         self._packing: Packing | None = None
-        self._spreads: dict[tuple[str, str], Spread] = {}
+        self._spreads = Spreads(routing, checkpoint.by_table, self._numbers)
 
     def __len__(self) -> int:
         return len(self._messages if self._packing is None else self._packing.messages)
@@ -133,38 +99,84 @@ class Outbound:
 
     def rows(self, offset: int, drafts: Many[Draft], first_row: int = 0, query: str | None = None) -> None:
         """One rows event at `offset`; the index of a draft, from `first_row` on, is its sequence's `row`."""
-        if isinstance(drafts, EncodedRows) and len(drafts) and self._fits_packing(offset, first_row, len(drafts)):
+        count = len(drafts)
+        if not count or self._transaction is None:
+            return
+        if isinstance(drafts, EncodedRows) and self._fits_packing(offset, first_row, count):
             self._pack(offset, drafts, first_row, query)
             return
-        made: _Version | None = None
-        text: EventText | None = None
-        for row, draft in enumerate(drafts, first_row):
-            self._total += 1
-            self._orders[draft.db, draft.table] += 1
-            seq = Sequence(self._base.generation, self._file, offset, row)
-            if seq <= self._base.after:
-                continue
-            version = _Version(draft.db, draft.table, draft.schema, seq <= self._base.replay_until)
-            if version != made:
-                made, text = version, self._text(version, seq, query)
-            self._release(ends=False)
-            self._held = _Held(seq, draft, text, self._total, self._orders[draft.db, draft.table])
+        if len(set(map(_VERSION_OF, drafts))) > 1:
+            for row, draft in enumerate(drafts, first_row):
+                self.rows(offset, [draft], row, query)
+            return
+        sent = self._rows_up_to(self._base.after, offset, first_row, count)
+        again = max(self._rows_up_to(self._base.replay_until, offset, first_row, count), sent)
+        self._total += sent
+        self._orders[drafts[0].db, drafts[0].table] += sent
+        for start, stop, replay in (sent, again, True), (again, count, False):
+            if start < stop:
+                part = drafts if stop - start == count else drafts[start:stop]
+                self._write(offset, part, first_row + start, replay, query)
 
-    def _text(self, version: _Version, seq: Sequence, query: str | None) -> EventText | None:
-        """Of the rows event at `seq`; None outside of a transaction."""
-        if self._transaction is None:
-            return None
+    def _rows_up_to(self, last: Sequence, offset: int, first_row: int, count: int) -> int:
+        """How many of the event's rows come before `last`, it included."""
+        event, place = (self._base.generation, self._file, offset), last[:3]
+        if event != place:
+            return count if event < place else 0
+        return min(max(last.row + 1 - first_row, 0), count)
+
+    def _write(self, offset: int, drafts: Many[Draft], first_row: int, replay: bool, query: str | None) -> None:
+        """As `rows`, where all are of one table version and are sent, and all are a replay or none is. The last one is held."""
+        self._release(ends=False)
+        _, db, table, schema, *_ = drafts[0]
+        event = self._base.generation, self._file, offset
+        write = self._text(db, table, schema, event, replay, query).writer(int(self._now() * 1000))
+        add = self._messages.append if self._packing is None else self._packing.messages.append
+        numbers, whole, names, texts, hashed = self._spreads.of(db, table)
+        counts, after = self._counts, self._after
+        total, order = self._total, self._orders[db, table]
+        last, end = first_row + len(drafts) - 1, end_of_message(False)
+        message = None
+        for row, draft in enumerate(drafts, first_row):
+            place = hashed(draft.key.values()) % len(numbers) if whole < 0 else whole
+            name = names[place]
+            if numbers[place] < 0:
+                self._known(name)
+                numbers = self._spreads.of(db, table).numbers
+            total += 1
+            order += 1
+            if after and (*event, row) <= after.get(name, ORIGIN):
+                continue
+            number = numbers[place]
+            counts[number] = n = counts[number] + 1
+            if row == last:
+                end = b""
+            key, value = write(draft, row, texts[place], n, total, order, end)
+            message = Message(name, key, value)
+            if end:
+                add(message)
+                self._message_bytes += len(value)
+        self._total, self._orders[db, table] = total, order
+        if len(drafts) > 1:
+            self._sent = Sequence(*event, last - 1)
+        self._held = _Held(Sequence(*event, last), None if end else message)
+
+    def _text(
+        self, db: str, table: str, schema: str, event: tuple[int, int, int], replay: bool, query: str | None
+    ) -> EventText:
+        """Of the rows event whose sequences begin with `event`."""
+        assert self._transaction is not None  # noqa: S101 - rows are nowhere else
         return event_text(
             self._transaction,
             self._routing.connector,
             self._routing.flavor,
-            version.db,
-            version.table,
-            version.schema,
-            seq[:3],
-            seq.offset,
+            db,
+            table,
+            schema,
+            event,
+            event[2],
             self._base.token,
-            version.replay,
+            replay,
             query,
         )
 
@@ -177,11 +189,11 @@ class Outbound:
             place and Sequence(generation, file, *place) for place in (stretch.row_place(0), stretch.row_place(1))
         )
         replay = self._replay(Sequence(generation, file, stretch.first_offset, 0), last) if last else False
-        spreads = [self._spread(rows.db, rows.table) for rows in stretch.tables]
+        spreads = [self._spreads.of(rows.db, rows.table) for rows in stretch.tables]
         if replay is None or self._after or any(number < 0 for spread in spreads for number in spread.numbers):
             return False
         held = self._held
-        if held is not None and held.draft is not None:
+        if held is not None and not held.packed:
             return False
         if self._packing is None:
             self._packing = self._begin_packing()
@@ -194,7 +206,7 @@ class Outbound:
             dict.update(self._orders, orders)  # a Counter's own would add
             if last is not None:
                 self._sent = last_but_one or (held.seq if held else self._sent)
-                self._held = _Held(last)
+                self._held = _Held(last, packed=True)
         else:
             self._sent = last or (held.seq if held else self._sent)
             self._held = None
@@ -228,44 +240,25 @@ class Outbound:
         if packing is None:
             packing = self._packing = self._begin_packing()
         db, table = rows.db, rows.table
-        first = Sequence(self._base.generation, self._file, offset, first_row)
-        text = self._text(_Version(db, table, rows.schema, first <= self._base.replay_until), first, query)
-        if text is None:
-            return
+        event = self._base.generation, self._file, offset
+        text = self._text(db, table, rows.schema, event, (*event, first_row) <= self._base.replay_until, query)
         pieces = pieces_of(text, int(self._now() * 1000))
         total, order = self._total, self._orders[db, table]
         sent, count = 0, len(rows)
         while True:
-            spread = self._spread(db, table)
+            spread = self._spreads.of(db, table)
             sent = packing.messages.add_rows(
                 rows, sent, pieces, self._counts, spread.numbers, spread.whole, first_row, total + 1, order + 1
             )
             if sent == count:
                 break
             packing.messages.release(False)
-            self._known(self._lane_of(db, table, rows.crc(sent)))
+            self._known(spread.names[spread.whole if spread.whole >= 0 else rows.crc(sent) % len(spread.names)])
         self._total += count
         self._orders[db, table] += count
-        generation, file = self._base.generation, self._file
         if count > 1:
-            self._sent = Sequence(generation, file, offset, first_row + count - 2)
-        last = Sequence(generation, file, offset, first_row + count - 1)
-        self._held = _Held(last)
-
-    def _spread(self, db: str, table: str) -> Spread:
-        spread = self._spreads.get((db, table))
-        if spread is None:
-            lanes = self._routing.lanes
-            names = [self._routing.lane(db, table, number) for number in range(lanes)]
-            whole = lane_number(db, table, (), lanes) if self._whole(db, table) else -1
-            spread = Spread(array("i", [self._numbers.get(name, -1) for name in names]), whole)
-            self._spreads[db, table] = spread
-        return spread
-
-    def _lane_of(self, db: str, table: str, crc: int) -> str:
-        lanes = self._routing.lanes
-        number = lane_number(db, table, (), lanes) if self._whole(db, table) else crc % lanes
-        return self._routing.lane(db, table, number)
+            self._sent = Sequence(*event, first_row + count - 2)
+        self._held = _Held(Sequence(*event, first_row + count - 1), packed=True)
 
     def truncate(self, offset: int, db: str, table: str) -> None:
         """A barrier on every lane; the table's own first lane is the one where the table is emptied."""
@@ -319,9 +312,9 @@ class Outbound:
             messages, self._messages, self._message_bytes = self._messages, [], 0
         else:
             messages = self._packing.take()
-            held_lane = self._packing.messages.held_lane
-            if held_lane is not None:
-                counts[held_lane] -= 1
+        held_lane = self._held_lane()
+        if held_lane is not None:
+            counts[held_lane] -= 1
         lanes = {
             lane: LaneCount(count, self._after.get(lane, ORIGIN))
             for lane, count in zip(self._numbers, counts, strict=True)
@@ -332,44 +325,23 @@ class Outbound:
     def _boundary(self, point: SourcePoint) -> Sequence:
         return Sequence(self._base.generation, file_number(point.file), point.offset, 0)
 
-    def _release(self, *, ends: bool) -> None:
-        if self._held is None or self._transaction is None:
-            return
-        held, self._held = self._held, None
-        draft = held.draft
-        if draft is None or held.text is None:
-            assert self._packing is not None  # noqa: S101 - what is held without a draft is in there
-            self._packing.messages.release(ends)
-            self._sent = held.seq
-            return
-        key = () if self._whole(draft.db, draft.table) else draft.key.values()
-        lane = self._routing.lane(draft.db, draft.table, lane_number(draft.db, draft.table, key, self._routing.lanes))
-        self._sent = held.seq
-        if held.seq <= self._after.get(lane, ORIGIN):
-            return
-        self._known(lane)
-        number = self._numbers[lane]
-        self._counts[number] += 1
-        message = held.text.message(
-            draft,
-            held.seq.row,
-            lane,
-            self._counts[number],
-            held.total_order,
-            held.table_order,
-            int(self._now() * 1000),
-            ends,
-        )
-        self._add(message)
+    def _held_lane(self) -> int | None:
+        """The number of the lane that counts the held message, which is not sent yet."""
+        if self._held is not None and self._held.message is not None:
+            return self._numbers[self._held.message.lane]
+        return None if self._packing is None else self._packing.messages.held_lane
 
-    def _whole(self, db: str, table: str) -> bool:
-        """Whether the table goes whole into one lane: found out once for each table, not for each row."""
-        whole = self._whole_tables.get((db, table))
-        if whole is None:
-            name = f"{db}.{table}"
-            whole = name in self._by_table or matches(self._routing.by_table, name)
-            self._whole_tables[db, table] = whole
-        return whole
+    def _release(self, *, ends: bool) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self._sent = held.seq
+        if held.packed:
+            assert self._packing is not None  # noqa: S101 - it is in there
+            self._packing.messages.release(ends)
+        elif held.message is not None:
+            lane, key, value = held.message
+            self._add(Message(lane, key, value + end_of_message(ends)))
 
     def _known(self, lane: str) -> None:
         if lane not in self._numbers:
@@ -379,7 +351,7 @@ class Outbound:
     def _open(self, lane: str) -> None:
         self._numbers[lane] = len(self._numbers)
         self._counts.append(0)
-        self._spreads.clear()
+        self._spreads.forget()
 
     def _epoch(self, lane: str) -> None:
         base = self._base

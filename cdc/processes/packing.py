@@ -21,14 +21,7 @@ from cdc.model.compiled import (
     StretchTexts,
     add_stretch,
 )
-
-
-class Spread(NamedTuple):
-    """A table's lanes: by what a key's hash gives, the lane's number, or -1 where it is not open yet. `whole`: the place in it
-    where the whole table goes, or -1."""
-
-    numbers: "array[int]"
-    whole: int
+from cdc.processes.spread import Spread
 
 
 class Run(NamedTuple):

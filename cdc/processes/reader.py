@@ -33,9 +33,10 @@ from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import ReaderMetrics
 from cdc.processes.backoff import Backoff
 from cdc.processes.lease import Held, LeaseKeeper
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
 from cdc.processes.packing import ops_of
 from cdc.processes.resume import SinkProgress, resume
+from cdc.processes.spread import Routing
 from cdc.processes.stretches import taken
 from cdc.queue.port import Producer, Queue
 from cdc.target.port import Target

@@ -12,7 +12,8 @@ from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.position import ORIGIN, FilePosition, Sequence, file_number
 from cdc.model.table_version import TableVersion
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from cdc.queue.port import LaneReader, Queue
 
 _SHOWN_ACTIONS = frozenset(("truncate", "schema"))

@@ -13,7 +13,8 @@ from cdc.model.change import Change, Draft, Marker, Message, Row, Transaction, p
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.errors import PoisonMessage
 from cdc.model.position import Sequence
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from tests.support.events import assert_valid_event
 
 POINT = SourcePoint("3e11fa47-71ca-11e1-9e33-c80aa9429562", "mysql-bin.000003", 1234)

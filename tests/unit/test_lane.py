@@ -20,7 +20,8 @@ from cdc.observe import failpoints
 from cdc.observe.metrics import Metrics
 from cdc.processes.lane import LaneDuty, LaneWorker
 from cdc.processes.lease import Held
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from cdc.queue.memory import MemoryQueue
 from cdc.target.memory import MemoryTarget, MemoryWriter
 from cdc.target.port import AT_ONCE_CHANGES

@@ -14,7 +14,8 @@ from cdc.model.change import Change, Draft, Message, Transaction, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.position import Sequence
 from cdc.processes.gate import LaneGate, Verdict
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 
 LANES = 3
 ROUTING = Routing("shop", "mysql", LANES)

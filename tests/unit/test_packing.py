@@ -11,7 +11,8 @@ from cdc.model.change import Draft, Message, Row, Transaction
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.position import Sequence
 from cdc.model.routing import key_hash, lane_number
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 
 encoded = pytest.importorskip("cdc.model.encoded", reason="the compiled parts are not built")
 packed = pytest.importorskip("cdc.model.packed", reason="the compiled parts are not built")

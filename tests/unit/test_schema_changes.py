@@ -13,7 +13,8 @@ from cdc.model.errors import NotUnderstood, TableRefused
 from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import AddColumn, DropColumn, ModifyColumn, RenameColumn, SchemaChange, SetKey, Step
 from cdc.model.table_version import TableVersion
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from tests.support.events import assert_valid_event
 
 ID, NAME, MAIL = Column("id", "int", nullable=False), Column("name", "varchar", length=40), Column("mail", "text")

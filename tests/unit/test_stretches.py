@@ -20,7 +20,8 @@ from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.errors import CdcError
 from cdc.model.position import Sequence
-from cdc.processes.outbound import Outbound, Routing
+from cdc.processes.outbound import Outbound
+from cdc.processes.spread import Routing
 from cdc.processes.stretches import taken
 from tests.support.binlog_events import File, Replayed, format_description, gtid_body, query_body, rotate, xid_body
 from tests.support.golden_events import FOLDER, Recorded, told
