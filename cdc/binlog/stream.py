@@ -31,12 +31,14 @@ from cdc.model.errors import (
 )
 
 _NOTHING: tuple[Item, ...] = ()
+_ABOUT_AN_EVENT = (NotUnderstood, BinlogDamaged, TableRefused, PositionError, struct.error, IndexError, ValueError)
 _HEARTBEATS = (BINLOG.HEARTBEAT_LOG_EVENT, events.HEARTBEAT_LOG_EVENT_V2)
 # What MariaDB says again, without a place, where a dump begins inside a file.
 _SAID_AGAIN = (BINLOG.MARIADB_START_ENCRYPTION_EVENT, BINLOG.MARIADB_GTID_GTID_LIST_EVENT)
 _DAMAGED_HINT = "look at the server's disk and at the network between; compare the tables before going on behind it"
 # A header's 32 bits cannot say more; between two events of a dump by position there is at most one that was left out.
 _MOST_LEFT_OUT = 1 << 31
+_CRC_OF_WHOLE = 0x2144DF1C
 
 
 class RawEvents(Protocol):
@@ -96,7 +98,8 @@ class BinlogStream:
                 yield from self._transactions.owed()
                 yield None
             else:
-                yield from self._items(raw)
+                for item in self._items(raw):  # mostly none
+                    yield item
 
     def _gathered(self, packets: PacketReader, stretches: Stretches) -> Iterator[Item]:
         """What lies in the connection's buffer, up to the first event that must be read by itself."""
@@ -147,17 +150,26 @@ class BinlogStream:
             return error
         return BinlogDamaged(f"at {self._file}:{self._offset}: {error.message}", hint=_DAMAGED_HINT)
 
-    def _items(self, raw: memoryview) -> Iterator[Item]:
+    def _items(self, raw: memoryview) -> Iterable[Item]:
+        """What the event amounts to; its errors with their position, those of what is made on the way as well."""
         start = self._offset
         try:
-            yield from self._checked(raw)
-        except (NotUnderstood, BinlogDamaged, TableRefused, PositionError) as error:
-            raise type(error)(f"at {self._file}:{self._place(raw, start)}: {error.message}", hint=error.hint) from error
-        except (struct.error, IndexError, ValueError) as error:
-            raise BinlogDamaged(
-                f"at {self._file}:{self._place(raw, start)}: an event of type {raw[4]} cannot be read ({error})",
-                hint=_DAMAGED_HINT,
-            ) from error
+            items = self._checked(raw)
+        except _ABOUT_AN_EVENT as error:
+            raise self._placed(error, raw, start) from error
+        return items if isinstance(items, tuple) else self._made(items, raw, start)
+
+    def _made(self, items: Iterable[Item], raw: memoryview, start: int) -> Iterator[Item]:
+        try:
+            yield from items
+        except _ABOUT_AN_EVENT as error:
+            raise self._placed(error, raw, start) from error
+
+    def _placed(self, error: Exception, raw: memoryview, start: int) -> FatalError:
+        place = f"at {self._file}:{self._place(raw, start)}"
+        if isinstance(error, FatalError):
+            return type(error)(f"{place}: {error.message}", hint=error.hint)
+        return BinlogDamaged(f"{place}: an event of type {raw[4]} cannot be read ({error})", hint=_DAMAGED_HINT)
 
     def _place(self, raw: memoryview, start: int) -> int:
         """Where the event starts, as far as that can be told of one that may be damaged."""
@@ -256,4 +268,5 @@ class BinlogStream:
 
 
 def _crc_fits(raw: memoryview) -> bool:
-    return zlib.crc32(raw[: -events.CHECKSUM_BYTES]) == int.from_bytes(raw[-events.CHECKSUM_BYTES :], "little")
+    """A CRC-32 over bytes and, behind them, their own CRC-32 is one and the same number, and with no other four bytes there."""
+    return zlib.crc32(raw) == _CRC_OF_WHOLE
