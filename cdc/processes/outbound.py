@@ -134,6 +134,7 @@ class Outbound:
         add = self._messages.append if self._packing is None else self._packing.messages.append
         numbers, whole, names, texts, hashed = self._spreads.of(db, table)
         counts, after = self._counts, self._after
+        new_tuple = tuple.__new__  # a NamedTuple's own constructor takes twice as long
         total, order = self._total, self._orders[db, table]
         last, end = first_row + len(drafts) - 1, end_of_message(False)
         message = None
@@ -152,7 +153,7 @@ class Outbound:
             if row == last:
                 end = b""
             key, value = write(draft, row, texts[place], n, total, order, end)
-            message = Message(name, key, value)
+            message = new_tuple(Message, (name, key, value))
             if end:
                 add(message)
                 self._message_bytes += len(value)

@@ -21,7 +21,6 @@ def whole(data: bytes, start: int, table: TableMap) -> list[Values]:
     Readers may read short at the end; so each row is checked to end inside the event before it counts.
     """
     readers: tuple[Reader, ...] = table.plan.readers
-    bits = [(1 << index, reader) for index, reader in enumerate(readers)]
     bitmap_bytes = (len(readers) + 7) // 8
     never_null: int = table.plan.never_null
     all_columns = (1 << len(readers)) - 1
@@ -39,12 +38,13 @@ def whole(data: bytes, start: int, table: TableMap) -> list[Values]:
             if nulls:
                 if nulls & never_null:
                     raise ValueError("a NULL in a column that is NOT NULL")
-                for bit, read in bits:
-                    if nulls & bit:
+                for read in readers:
+                    if nulls & 1:
                         values.append(None)
                     else:
                         value, position = read(data, position)
                         values.append(value)
+                    nulls >>= 1
             else:
                 for read in readers:
                     value, position = read(data, position)

@@ -70,7 +70,7 @@ class Projection:
         _require_key_columns(schema, names)
         self.schema = replace(schema, columns=tuple(columns))
         self._fingerprint = self.schema.fingerprint()
-        self._key = schema.key
+        self._key_in = _key_in(schema.key)
         self._names = names
         self.kept = tuple(kept)
         self._key_places = tuple(n for n, column in enumerate(schema.columns) if column.name in schema.key)
@@ -95,18 +95,23 @@ class Projection:
         if rows and (type(rows[0][1]) is PartialValues or type(rows[0][2]) is PartialValues):
             return [draft for row in rows for draft in self._drafts_of_partial(row, mariadb_update)]
         drafts: list[Draft] = []
-        add = drafts.append
-        db, table, schema, key_of = self.schema.db, self.schema.table, self._fingerprint, self._key_of
-        row_of = self._row
+        add, new_tuple = drafts.append, tuple.__new__  # a NamedTuple's own constructor takes twice as long
+        db, table, schema, key_of, row_of = (
+            self.schema.db,
+            self.schema.table,
+            self._fingerprint,
+            self._key_in,
+            self._row,
+        )
         for op, old, new in rows:
             before = None if old is None else row_of(old)
             after = None if new is None else row_of(new)
-            key = key_of(after if before is None else before)
+            key = key_of(after if before is None else before)  # type: ignore[arg-type] # each operation has one image at least
             if before is not None and after is not None and (new_key := key_of(after)) != key:
                 add(Draft("d", db, table, schema, key, before, None))
                 add(Draft("c", db, table, schema, new_key, None, after))
             else:
-                add(Draft(op, db, table, schema, key, before, after))
+                add(new_tuple(Draft, (op, db, table, schema, key, before, after)))
         return drafts
 
     def _drafts_of_partial(self, row: DecodedRow, mariadb_update: bool) -> Iterator[Draft]:
@@ -198,7 +203,15 @@ class Projection:
 
     def _key_of(self, row: Row | None) -> Row:
         assert row is not None  # noqa: S101 - every operation has one image at least
-        return {name: row[name] for name in self._key}
+        return self._key_in(row)
+
+
+def _key_in(names: Sequence[str]) -> Callable[[Row], Row]:
+    """From a row to its key."""
+    if len(names) == 1:
+        (only,) = names
+        return lambda row: {only: row[only]}
+    return lambda row: {name: row[name] for name in names}
 
 
 _EXCLUDE = "; or leave the columns out (`exclude_columns`)"
