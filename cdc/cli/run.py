@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+from cdc.cli.allocator import keep_freed_memory
 from cdc.cli.drain_progress import DrainProgress
 from cdc.cli.screen import LogOptions
 from cdc.cli.serve import Service, service
@@ -61,6 +62,7 @@ def sink(
     supervised: bool,
 ) -> None:
     """Applies the lanes to the targets; all workers of a connector, anywhere, share the lanes."""
+    keep_freed_memory()
     config = load(file)
     _no_memory(config)
     wanted = _sinks(config, names)
