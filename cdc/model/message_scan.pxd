@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp
 
 from cdc.model.json_scan cimport is_digit, is_utf8, plain_value_end, string_end, value_end
-from cdc.model.received cimport Item, TableTexts, Text
+from cdc.model.received cimport Item, Like, TableTexts, Text
 
 
 cdef inline const uint8_t* literal(const uint8_t* at, const uint8_t* end, const char* text, Py_ssize_t size) noexcept nogil:
@@ -79,23 +79,21 @@ cdef inline bint _is_key(Text key) noexcept nogil:
         at += 1
 
 
-cdef inline bint read_change(Item* item, TableTexts* table) noexcept nogil:
-    """Reads a change event in the order of fields that render_change gives them. False for any other message."""
-    cdef const uint8_t* at = item.value.data
-    cdef const uint8_t* end = at + item.value.size
+cdef inline const uint8_t* _again(const uint8_t* at, const uint8_t* end, const Like* like, Text text) noexcept nogil:
+    """Behind a stretch that stands here again; NULL where it is to be read."""
+    if at == NULL or like.item == NULL or end - at < text.size or memcmp(at, text.data, text.size) != 0:
+        return NULL
+    return at + text.size
+
+
+cdef inline const uint8_t* _source(const uint8_t* begin, const uint8_t* end, Item* item, TableTexts* table, Like* like) noexcept nogil:
+    cdef const uint8_t* at = _again(begin, end, like, like.source)
     cdef Text ignored
     cdef int64_t skipped
-    if item.key.size == 0 or not _is_key(item.key):
-        return False
-    at = literal(at, end, b'{"before":', 10)
-    at = _object_or_null(at, end)
-    at = literal(at, end, b',"after":', 9)
-    item.after.data = at
-    at = _object_or_null(at, end)
-    if at == NULL:
-        return False
-    item.after.size = at - item.after.data
-    at = literal(at, end, b',"source":{"version":', 21)
+    if at != NULL:
+        item.commit_us, item.gtid, item.file = like.item.commit_us, like.item.gtid, like.item.file
+        return at
+    at = literal(begin, end, b',"source":{"version":', 21)
     at = plain_string(at, end, &ignored)
     at = literal(at, end, b',"connector":', 13)
     at = plain_string(at, end, &ignored)
@@ -116,10 +114,17 @@ cdef inline bint read_change(Item* item, TableTexts* table) noexcept nogil:
     at = literal(at, end, b',"file":', 8)
     at = plain_string(at, end, &item.file)
     at = literal(at, end, b',"pos":', 7)
-    at = whole_number(at, end, &skipped)
-    at = literal(at, end, b',"row":', 7)
-    at = whole_number(at, end, &skipped)
-    at = literal(at, end, b',"thread":', 10)
+    like.source.data, like.source.size = begin, at - begin
+    return at
+
+
+cdef inline const uint8_t* _place(const uint8_t* begin, const uint8_t* end, Item* item, Like* like) noexcept nogil:
+    cdef const uint8_t* at = _again(begin, end, like, like.place)
+    if at != NULL:
+        item.source_id, item.tx_pos = like.item.source_id, like.item.tx_pos
+        item.seq[0], item.seq[1] = like.item.seq[0], like.item.seq[1]
+        return at
+    at = literal(begin, end, b',"thread":', 10)
     at = _scalar(at, end)
     at = literal(at, end, b',"query":', 9)
     at = _scalar(at, end)
@@ -132,31 +137,88 @@ cdef inline bint read_change(Item* item, TableTexts* table) noexcept nogil:
     at = literal(at, end, b',', 1)
     at = whole_number(at, end, &item.seq[1])
     at = literal(at, end, b',', 1)
-    at = whole_number(at, end, &item.seq[2])
-    at = literal(at, end, b',', 1)
-    at = whole_number(at, end, &item.seq[3])
-    at = literal(at, end, b'],"schema":', 11)
+    like.place.data, like.place.size = begin, at - begin
+    return at
+
+
+cdef inline const uint8_t* _schema(const uint8_t* begin, const uint8_t* end, Item* item, TableTexts* table, Like* like) noexcept nogil:
+    cdef const uint8_t* at = _again(begin, end, like, like.schema)
+    cdef Text ignored
+    if at != NULL:
+        item.token = like.item.token
+        return at
+    at = literal(begin, end, b'],"schema":', 11)
     at = plain_string(at, end, &table.schema)
     at = literal(at, end, b',"token":', 9)
     at = whole_number(at, end, &item.token)
     at = literal(at, end, b',"lane":', 8)
     at = plain_string(at, end, &ignored)
     at = literal(at, end, b',"n":', 5)
-    at = whole_number(at, end, &item.n)
+    like.schema.data, like.schema.size = begin, at - begin
+    return at
+
+
+cdef inline const uint8_t* _operation(const uint8_t* begin, const uint8_t* end, Item* item, Like* like) noexcept nogil:
+    cdef const uint8_t* at = _again(begin, end, like, like.operation)
+    cdef Text ignored
+    cdef int64_t skipped
+    if at != NULL:
+        item.replay, item.op = like.item.replay, like.item.op
+        return at
+    at = begin
     if at == NULL:
-        return False
+        return NULL
     item.replay = end - at > 2 and at[0] == 0x2c
     if item.replay:
         at = literal(at, end, b',"replay":true', 14)
     at = literal(at, end, b'},"op":"', 8)
     if at == NULL or at >= end or at[0] not in b"cudr":
-        return False
+        return NULL
     item.op = at[0]
     at = literal(at + 1, end, b'","ts_ms":', 10)
     at = whole_number(at, end, &skipped)
     at = literal(at, end, b',"transaction":{"id":', 21)
     at = plain_string(at, end, &ignored)
     at = literal(at, end, b',"total_order":', 15)
+    like.operation.data, like.operation.size = begin, at - begin
+    return at
+
+
+cdef inline bint read_change(Item* item, TableTexts* table, Like* like) noexcept nogil:
+    """Reads a change event in the order of fields that render_change gives them. False for any other message. `table` and `like`
+    are those that the message before has left, `like` without an item where there was none."""
+    if _read_change(item, table, like):
+        like.item = item
+        return True
+    like.item = NULL
+    return False
+
+
+cdef inline bint _read_change(Item* item, TableTexts* table, Like* like) noexcept nogil:
+    cdef const uint8_t* at = item.value.data
+    cdef const uint8_t* end = at + item.value.size
+    cdef int64_t skipped
+    if item.key.size == 0 or not _is_key(item.key):
+        return False
+    at = literal(at, end, b'{"before":', 10)
+    at = _object_or_null(at, end)
+    at = literal(at, end, b',"after":', 9)
+    item.after.data = at
+    at = _object_or_null(at, end)
+    if at == NULL:
+        return False
+    item.after.size = at - item.after.data
+    at = _source(at, end, item, table, like)
+    at = whole_number(at, end, &skipped)
+    at = literal(at, end, b',"row":', 7)
+    at = whole_number(at, end, &skipped)
+    at = _place(at, end, item, like)
+    at = whole_number(at, end, &item.seq[2])
+    at = literal(at, end, b',', 1)
+    at = whole_number(at, end, &item.seq[3])
+    at = _schema(at, end, item, table, like)
+    at = whole_number(at, end, &item.n)
+    at = _operation(at, end, item, like)
     at = whole_number(at, end, &skipped)
     at = literal(at, end, b',"data_collection_order":', 25)
     at = whole_number(at, end, &skipped)

@@ -40,6 +40,16 @@ cdef struct TableTexts:
     Text schema
 
 
+cdef struct Like:
+    # The change event that was read before, if any, and where in it four stretches lie that the next ones of its transaction mostly
+    # have in the same writing. Each ends behind a colon or a comma, so that it reads the same whatever follows.
+    const Item* item
+    Text source
+    Text place
+    Text schema
+    Text operation
+
+
 cdef class ReceivedBlock:
     cdef object _keeps
     cdef object _make

@@ -286,10 +286,12 @@ cdef class ReceivedBlock:
         cdef Py_ssize_t index
         cdef Item* item
         cdef TableTexts table
+        cdef Like like
+        memset(&like, 0, sizeof(like))
         with nogil:
             for index in range(self.count):
                 item = &self.items[index]
-                if read_change(item, &table):
+                if read_change(item, &table, &like):
                     item.table = self._table(table.db, table.table, table.schema)
                     item.kind = CHANGE
         return 0

@@ -87,6 +87,51 @@ def test_damaged_messages_are_never_read_otherwise(how: list[tuple[str, int, int
     agrees(Received("5-1", edited(key, how) if in_key else key, value if in_key else edited(value, how)))
 
 
+def agrees_in_a_row(received: list[Received]) -> None:
+    """What was read of a message before is used for the next one; it must make no difference."""
+    block = ReceivedBlock.of(received)
+    tables = block.tables
+    for at, one in enumerate(received):
+        alone, change = ReceivedBlock.of([one]).change(0), block.change(at)
+        assert (change is None) == (alone is None)
+        if change is not None:
+            assert change.plain() == alone.plain() == read(one)
+            assert (change.db, change.table, change.schema) in tables
+
+
+in_a_row = st.builds(
+    message,
+    st.builds(
+        draft_of,
+        st.sampled_from("cud"),
+        st.just({"id": 1}),
+        st.just({"id": 1, "t": "a"}),
+        table=st.sampled_from(["items", "orders"]),
+        schema=st.sampled_from(["s", "t"]),
+    ),
+    n=st.integers(1, 3),
+    seq=st.builds(Sequence, *[st.integers(1, 2)] * 4),
+    token=st.integers(5, 6),
+    gtid=st.sampled_from([None, "a:1", "a:2"]),
+    replay=st.booleans(),
+    ends=st.booleans(),
+    query=st.sampled_from([None, "q"]),
+    commit_us=st.integers(1, 2),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(in_a_row, in_a_row, st.just(Received("5-1", None, b"marker"))), max_size=8))
+def test_messages_in_a_row_are_each_read_as_parse_reads_it(received: list[Received]) -> None:
+    agrees_in_a_row(received)
+
+
+@settings(max_examples=1000)
+@given(edits)
+def test_a_damaged_message_is_read_behind_a_good_one_as_alone(how: list[tuple[str, int, int]]) -> None:
+    agrees_in_a_row([GOOD, Received("5-1", GOOD.key, edited(GOOD.value, how)), GOOD])
+
+
 @pytest.mark.parametrize(
     "text",
     [b"-0", b"01", b"1.", b".5", b"1e400", b"18446744073709551616", b"-9223372036854775809", b"nul", b"tru", b"+1", b"1e",
