@@ -225,7 +225,8 @@ def _sink(setting: Setting, case: Case, *, reset: bool = True) -> Run:
         _reset(case)
     arguments = ("sink", str(case.connector), "--workers", str(WORKERS))
     with connectors.Command(setting.folder, *arguments) as command:
-        # The processes share the lanes; that takes some turns of theirs.
+        # Their start, slow on a busy machine, is not measured. Then they share the lanes; that takes some turns of theirs.
+        command.until(lambda: case.target.lanes_taken() == LANES, setting.seconds, "the lanes' being taken")
         time.sleep(SHARING_SECONDS)
         _restore_queue(setting, lanes=True)
         clock = Clock((command,), (case.target.server,))

@@ -31,6 +31,9 @@ class Target(Protocol):
 
     def has(self, table: str) -> bool: ...
 
+    def lanes_taken(self) -> int:
+        """How many lanes sinks have taken over."""
+
     def settle(self, table: str) -> None:
         """The server knows how many rows there are, and owes no work for what was done before."""
 
@@ -71,6 +74,9 @@ class PostgreSQL:
 
     def has(self, table: str) -> bool:
         return bool(self._number(f"SELECT count(*) FROM pg_tables WHERE tablename = '{table}'"))
+
+    def lanes_taken(self) -> int:
+        return self._number("SELECT count(*) FROM _cdc_progress") if self.has("_cdc_progress") else 0
 
     def settle(self, table: str) -> None:
         self.run(f"VACUUM ANALYZE {table}")
@@ -122,6 +128,9 @@ class MySQL:
                 f" WHERE table_schema = '{DATABASE}' AND table_name = '{table}'"
             )
         )
+
+    def lanes_taken(self) -> int:
+        return self._number("SELECT count(*) FROM _cdc_progress") if self.has("_cdc_progress") else 0
 
     def settle(self, table: str) -> None:
         with self.connection.cursor() as cursor:
