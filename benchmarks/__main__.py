@@ -29,7 +29,7 @@ PARTS = ("capture", "apply", "end-to-end", "growth")
 _NEEDS = {
     "capture": ("mysql", "redis", "kafka"),
     "apply": ("mysql", "redis", "postgresql"),
-    "end-to-end": ("mysql", "redis", "postgresql"),
+    "end-to-end": ("mysql", "redis", "kafka", "postgresql"),
     "growth": ("mysql",),
 }
 RESULTS = Path(__file__).parent / "results"

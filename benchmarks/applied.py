@@ -3,10 +3,10 @@
 import time
 from collections.abc import Sequence
 
+from benchmarks.background import Background
 from benchmarks.children.report import NotRun
-from benchmarks.connectors import Command
 from benchmarks.processes import cpu_seconds, server_pids
-from benchmarks.rows import Lanes
+from benchmarks.rows import Lanes, Pair
 from benchmarks.run import Run
 from benchmarks.targets import Target
 from cdc.local import Server
@@ -18,12 +18,14 @@ SHARING_SECONDS = 4
 """In which they have shared the lanes among themselves."""
 
 _LOOK_SECONDS = 0.02
+# A count is a scan.
+_COUNT_SECONDS = 0.1
 
 
 class Clock:
     """Wall clock, and CPU of commands and servers, from when it was made."""
 
-    def __init__(self, commands: Sequence[Command], servers: Sequence[Server]) -> None:
+    def __init__(self, commands: Sequence[Background], servers: Sequence[Server]) -> None:
         self._commands = commands
         self._pids = server_pids(servers)
         self.began = time.monotonic()
@@ -44,8 +46,21 @@ class Clock:
             return there_now and target.visible(table, lanes.last) == len(lanes.last)
 
         ended = self._commands[-1].until(last, seconds, "the last row's appearance", _LOOK_SECONDS)
-        cpu, server_cpu = self._used()
+        run = self._run(lanes.rows, ended)
         if (there := target.count(table, least_k)) != lanes.rows:
             raise NotRun(f"{there} of {lanes.rows} rows are there, though each lane's last one is")
+        return run
+
+    def until_counted(self, target: Target, table: str, last: Pair, rows: int, *, seconds: float) -> Run:
+        """The same for one whose lanes are not ours: all rows are counted, once the last one of the binlog is visible."""
+
+        def all_there() -> bool:
+            return target.visible(table, [last]) == 1 and target.count(table, 0) >= rows
+
+        ended = self._commands[-1].until(all_there, seconds, "the last row's appearance", _COUNT_SECONDS)
+        return self._run(rows, ended)
+
+    def _run(self, rows: int, ended: float) -> Run:
+        cpu, server_cpu = self._used()
         peak = max((peak for one in self._commands for peak in one.peaks.values()), default=0)
-        return Run(lanes.rows, ended - self.began, cpu - self._cpu[0], server_cpu - self._cpu[1], peak)
+        return Run(rows, ended - self.began, cpu - self._cpu[0], server_cpu - self._cpu[1], peak)

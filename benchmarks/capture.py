@@ -143,11 +143,16 @@ def _readers(setting: Setting, binlog: Binlog, sizes: Sizes, peers: Peers, start
     ]
 
 
+def source_id() -> int:
+    """Of a replica that no other has."""
+    return next(_server_ids)
+
+
 def job_of(server: Server, binlog: Binlog, rows: int) -> dict[str, Any]:
     return {
         **login(server.url),
         "url": server.url,
-        "server_id": next(_server_ids),
+        "server_id": source_id(),
         "database": binlogs.DATABASE,
         "tables": [binlog.table],
         "table_regex": binlog.table.replace(".", "\\.").replace("*", ".*"),

@@ -1,7 +1,7 @@
 """Capture into a queue: `cdc reader` against a bare loop that produces the same finished messages."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -58,12 +58,12 @@ def to_redis(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]
 def to_kafka(setting: Setting, binlog: Binlog, rows: int, job: Mapping[str, Any]) -> list[Contestant]:
     def product(decoder: str) -> Run:
         server = _there(setting.kafka)
-        return _reader(setting, binlog, rows, decoder, server, _ends(server))
+        return _reader(setting, binlog, rows, decoder, server, watermarks(server))
 
     def bare(way: str) -> Run:
         server = _there(setting.kafka)
         topic = f"bare-{next(_numbers)}"
-        with _topic(server, topic):
+        with topics(server, {topic: LANES}):
             return _bare(setting, way, {**job, "queue": server.url, "topic": topic}, server)
 
     return [
@@ -152,7 +152,7 @@ def entries(server: Server) -> Callable[[str], int]:
     return arrived
 
 
-def _ends(server: Server) -> Callable[[str], int]:
+def watermarks(server: Server) -> Callable[[str], int]:
     """Messages in the lanes of a topic; 0 while it is not there. One request for all of them: the broker that answers is the one
     that is measured, and a bare loop is not looked at."""
     from confluent_kafka import KafkaException, TopicPartition  # noqa: PLC0415 - an extra
@@ -173,23 +173,20 @@ def _ends(server: Server) -> Callable[[str], int]:
     return arrived
 
 
-class _topic:  # noqa: N801 - used as a block
-    """A topic with as many partitions as there are lanes, deleted at the end."""
+@contextmanager
+def topics(server: Server, partitions: Mapping[str, int]) -> Iterator[None]:
+    """Topics with so many partitions, deleted at the end."""
+    from confluent_kafka.admin import (  # type: ignore[attr-defined] # noqa: PLC0415 - an extra
+        AdminClient,
+        NewTopic,
+    )
 
-    def __init__(self, server: Server, name: str) -> None:
-        from confluent_kafka.admin import (  # type: ignore[attr-defined] # noqa: PLC0415 - an extra
-            AdminClient,
-            NewTopic,
-        )
-
-        self._name = name
-        self._admin = AdminClient({"bootstrap.servers": urlsplit(server.url).netloc})
-        self._new = NewTopic(name, num_partitions=LANES, replication_factor=1)
-
-    def __enter__(self) -> None:
-        for future in self._admin.create_topics([self._new]).values():
-            future.result(30)
-
-    def __exit__(self, *_: object) -> None:
-        for future in self._admin.delete_topics([self._name]).values():
+    admin = AdminClient({"bootstrap.servers": urlsplit(server.url).netloc})
+    new = [NewTopic(name, num_partitions=number, replication_factor=1) for name, number in partitions.items()]
+    for future in admin.create_topics(new).values():
+        future.result(30)
+    try:
+        yield
+    finally:
+        for future in admin.delete_topics(list(partitions)).values():
             future.result(30)

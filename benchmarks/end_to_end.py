@@ -6,23 +6,26 @@ from collections.abc import Mapping
 
 import redis
 
-from benchmarks import binlogs, connectors, targets
+from benchmarks import binlogs, connectors, kafka_connect, targets
 from benchmarks.applied import SHARING_SECONDS, WORKERS, Clock
 from benchmarks.apply import bare_job
 from benchmarks.binlogs import Binlog
 from benchmarks.capture import DEBEZIUM, DEBEZIUM_ENGINE, Peers, job_of
-from benchmarks.capture_queues import LANES, Setting, entries
+from benchmarks.capture_queues import LANES, Setting, entries, watermarks
 from benchmarks.children.report import NotRun
 from benchmarks.peers import build
 from benchmarks.processes import python_child, run_child
 from benchmarks.results import Figure, Section
 from benchmarks.rows import Lanes, by_lane
 from benchmarks.run import Contestant, Run, Say, interleaved
+from benchmarks.servers import connect
 from benchmarks.sizes import Sizes
 from benchmarks.targets import PostgreSQL
 from cdc.local import Server
 
 TABLE = "flow"
+SLOW_TABLE = "flow_slow"
+WARM_TABLE = "flow_warm"
 BARE = "bare COPY and merge"
 BARE_RENDERED = "bare COPY and merge, rendered before"
 DEBEZIUM_PIPELINE = "Debezium engine with its JDBC sink"
@@ -34,10 +37,15 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
     say("end to end: writing the binlog")
     target = targets.PostgreSQL(postgresql)
     binlog = binlogs.bulk(setting.mysql.url, sizes.end_to_end_rows, TABLE)
+    slow = binlogs.bulk(setting.mysql.url, min(binlog.rows, sizes.slow_rows), SLOW_TABLE)
+    # The last of all: what reads it comes to an end there.
+    warm = binlogs.bulk(setting.mysql.url, slow.rows // 2, WARM_TABLE)
     lanes = by_lane(job_of(setting.mysql, binlog, binlog.rows), setting.folder, TABLE)
     say("end to end: a first time, which makes the table")
-    target.run(f"DROP TABLE IF EXISTS {TABLE}")
+    target.run(f"DROP TABLE IF EXISTS {TABLE}, {SLOW_TABLE}, {WARM_TABLE}")
     pipeline(setting, target, binlog, lanes, "python")
+    for table in (SLOW_TABLE, WARM_TABLE):
+        target.run(target.like(table, TABLE))
 
     def reset() -> None:
         target.forget()
@@ -63,6 +71,11 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
             raise NotRun(f"it said nothing, and {there} of {rows} rows are there")
         return run
 
+    def over_kafka() -> Run:
+        reset()
+        target.run(f"TRUNCATE TABLE {SLOW_TABLE}, {WARM_TABLE}")
+        return connect_pipeline(setting, peers, target, slow, warm)
+
     outcomes = interleaved(
         [
             Contestant(BARE, lambda: bare(rendered=False)),
@@ -70,6 +83,7 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
             Contestant(COMPILED, lambda: product("compiled")),
             Contestant(PYTHON, lambda: product("python")),
             Contestant(DEBEZIUM_PIPELINE, debezium),
+            Contestant(kafka_connect.NAME, over_kafka),
         ],
         sizes.rounds,
         lambda text: say(f"end to end, {text}"),
@@ -103,6 +117,24 @@ def pipeline(setting: Setting, target: PostgreSQL, binlog: Binlog, lanes: Lanes,
             reader.until(lambda: arrived(name) > LANES, setting.seconds, "the first message")
             clock = Clock((sink, reader), (setting.mysql, server, target.server))
             return clock.until_applied(target, TABLE, lanes, least_k=0, seconds=setting.seconds)
+
+
+def connect_pipeline(setting: Setting, peers: Peers, target: PostgreSQL, binlog: Binlog, warm: Binlog) -> Run:
+    """A worker that is warm: another table went through it. The sink waits; the clock starts as in `pipeline`."""
+    tables, tuning = (binlog.name, warm.name), kafka_connect.THROUGHPUT
+    with connect(setting.mysql.url) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT id, k FROM {binlog.table} ORDER BY id DESC LIMIT 1")
+        last = cursor.fetchone()
+    assert last is not None
+    with kafka_connect.pipeline(setting, peers, tables, target.debezium(), tuning) as way:
+        assert setting.kafka is not None
+        worker, arrived = way.worker, watermarks(setting.kafka)
+        way.read(warm)
+        worker.until(lambda: target.rows(warm.name) >= warm.rows, setting.seconds, "the last row to warm it", 0.2)
+        way.read(binlog)
+        worker.until(lambda: arrived(way.topic(binlog.name)) > 0, setting.seconds, "the first message")
+        clock = Clock((worker,), (setting.mysql, setting.kafka, target.server))
+        return clock.until_counted(target, binlog.name, (last[0], last[1]), binlog.rows, seconds=setting.seconds)
 
 
 def huge(setting: Setting, postgresql: Server, sizes: Sizes, decoder: str, say: Say) -> list[Figure]:

@@ -5,13 +5,13 @@ The row carries the source server's clock, read in the statement that commits it
 """
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import redis
 
-from benchmarks import binlogs, connectors, targets
+from benchmarks import binlogs, connectors, kafka_connect, targets
 from benchmarks.applied import SHARING_SECONDS, WORKERS
 from benchmarks.background import Background
 from benchmarks.capture import DEBEZIUM, DEBEZIUM_ENGINE, Peers, job_of
@@ -35,7 +35,7 @@ _PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, decoder: str, say: Say) -> list[Latency]:
     target = targets.PostgreSQL(postgresql)
     found = []
-    for path in (f"{PRODUCT}, {decoder}", DEBEZIUM_PIPELINE):
+    for path in (f"{PRODUCT}, {decoder}", DEBEZIUM_PIPELINE, kafka_connect.NAME):
         for rate in sizes.latency_rates:
             say(f"latency, {path}, {rate:,} transactions/s")
             try:
@@ -50,12 +50,18 @@ def _one(
 ) -> Latency:
     rows = int(rate * sizes.latency_seconds)
     ours = path.startswith(PRODUCT)
-    table = f"latency_{'ours' if ours else 'peer'}_{rate}"
+    table = f"latency_{'ours' if ours else 'connect' if path == kafka_connect.NAME else 'peer'}_{rate}"
     binlog = binlogs.write(setting.mysql.url, table, "latency", rows, lambda cursor: None, {table: _COLUMNS})
     target.forget()
     target.run(f"DROP TABLE IF EXISTS {table}")
     target.run(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, sent BIGINT NOT NULL, pad VARCHAR(200) NOT NULL)")
-    running = _ours(setting, target, binlog, decoder) if ours else _peer(setting, target, binlog, peers)
+    running: AbstractContextManager[Background]
+    if ours:
+        running = _ours(setting, target, binlog, decoder)
+    elif path == kafka_connect.NAME:
+        running = _connect(setting, target, binlog, peers)
+    else:
+        running = _peer(setting, target, binlog, peers)
     with running as work:
         if ours:
             time.sleep(SHARING_SECONDS)
@@ -114,3 +120,13 @@ def _peer(
         "sink": target.debezium(),
     }
     return Background(argv, job, setting.folder)
+
+
+@contextmanager
+def _connect(
+    setting: Setting, target: PostgreSQL, binlog: binlogs.Binlog, peers: Peers
+) -> Iterator[kafka_connect.Worker]:
+    tuning = kafka_connect.LATENCY
+    with kafka_connect.pipeline(setting, peers, (binlog.name,), target.debezium(), tuning) as way:
+        way.read(binlog)
+        yield way.worker

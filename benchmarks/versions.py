@@ -27,6 +27,7 @@ def of(servers: Iterable[Server]) -> dict[str, str]:
         "go-mysql": build.GO_MYSQL,
         "Debezium": build.DEBEZIUM,
         "Debezium JDBC sink": build.DEBEZIUM_JDBC,
+        "Kafka Connect": build.KAFKA_CONNECT,
         "Maxwell": build.MAXWELL,
         "Go": _said(("go", "version"), r"go(\d[\d.]*)"),
         "Java": _said(("java", "-version"), r'version "([^"]+)"'),

@@ -18,6 +18,7 @@ MYSQL_EVENT_STREAM = "1.8.0"
 GO_MYSQL = "1.13.0"
 DEBEZIUM = "3.6.1.Final"
 DEBEZIUM_JDBC = "3.6.0.Final"
+KAFKA_CONNECT = "4.1.1"
 MAXWELL = "1.22.6"
 
 
@@ -33,8 +34,15 @@ def canal() -> Path:
 
 def debezium() -> Sequence[str]:
     """The beginning of its argument list; the mode follows."""
-    folder = _built("debezium", _files("debezium"), _build_debezium)
+    folder = _built("debezium", _files("debezium"), lambda part: _compiled(part, "debezium", _files("debezium")))
     return java(f"{folder / 'classes'}:{folder / 'jars'}/*", "Peer")
+
+
+def kafka_connect() -> Sequence[str]:
+    """A worker with Debezium's connectors; the file with its settings follows."""
+    own = (*_files("connect"), _HERE / "debezium" / "AgroalConnectionProvider.java")
+    folder = _built("connect", own, lambda part: _compiled(part, "connect", own))
+    return java(f"{folder / 'classes'}:{folder / 'jars'}/*", "org.apache.kafka.connect.cli.ConnectStandalone")
 
 
 def maxwell() -> Sequence[str]:
@@ -72,11 +80,11 @@ def _build_canal(folder: Path) -> None:
     _done(["go", "build", "-o", str(folder / "canal"), "."], folder / "source", {"GOFLAGS": "-buildvcs=false"})
 
 
-def _build_debezium(folder: Path) -> None:
-    _jars(folder, _HERE / "debezium")
+def _compiled(folder: Path, name: str, sources: Sequence[Path]) -> None:
+    _jars(folder, _HERE / name)
     _needs("javac")
     argv = ["javac", "-nowarn", "-cp", f"{folder / 'jars'}/*", "-d", str(folder / "classes")]
-    _done([*argv, *(str(path) for path in _files("debezium") if path.suffix == ".java")], folder)
+    _done([*argv, *(str(path) for path in sources if path.suffix == ".java")], folder)
 
 
 def _jars(folder: Path, source: Path) -> None:
