@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from benchmarks import binlogs
@@ -106,10 +106,10 @@ class Worker(Background):
         self._ask("PUT", f"/connectors/{_SOURCE}/resume")
 
     def _answers(self) -> bool:
+        """Its port is open, and says 404, before all of it stands."""
         try:
             self._ask("GET", "/connectors")
-        except (URLError, NotRun):
-            # Its port is open, and says 404, before all of it stands.
+        except NotRun:
             return False
         return True
 
@@ -117,20 +117,23 @@ class Worker(Background):
         return self._status(connector) == ("RUNNING", ["RUNNING"] * tasks)
 
     def _status(self, connector: str) -> tuple[str, list[str]]:
-        try:
-            said = self._ask("GET", f"/connectors/{connector}/status")
-        except NotRun:
-            # Not known before its first status.
-            return "", []
-        return said["connector"]["state"], [task["state"] for task in said["tasks"]]
+        parts = self._parts(connector)
+        return (parts[0]["state"], [task["state"] for task in parts[1:]]) if parts else ("", [])
 
     def _check(self) -> None:
         for connector in (_SOURCE, _SINK):
-            said = self._ask("GET", f"/connectors/{connector}/status")
-            for one in (said["connector"], *said["tasks"]):
+            for one in self._parts(connector):
                 if one["state"] == "FAILED":
                     lines = [line.strip() for line in one.get("trace", "").splitlines() if "Exception" in line]
                     raise NotRun(f"its {connector} failed: {clean((lines or ['it said nothing'])[-1])}")
+
+    def _parts(self, connector: str) -> list[dict[str, Any]]:
+        """The connector and its tasks; nothing before its first status, nor where the worker has ended, which `until` sees."""
+        try:
+            said = self._ask("GET", f"/connectors/{connector}/status")
+        except NotRun:
+            return []
+        return [said["connector"], *said["tasks"]]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         asked = urllib.request.Request(  # noqa: S310 - loopback, by a port of ours
@@ -144,6 +147,8 @@ class Worker(Background):
                 said = answer.read()
         except HTTPError as error:
             raise NotRun(f"{method} {path}: {clean(error.read().decode(errors='replace'))}") from None
+        except OSError as error:
+            raise NotRun(f"{method} {path}: {clean(str(error))}") from None
         return json.loads(said) if said else None
 
 
