@@ -16,7 +16,9 @@ from cdc.queue.kafka_outbox import Batch
 from cdc.queue.kafka_run import KafkaRun
 from cdc.queue.kafka_topics import Topics
 
-UNCONFIRMED_BYTES: Final = 16 * 1024 * 1024
+UNCONFIRMED_BYTES: Final = 8 * 1024 * 1024
+"""Bulk rows of some 50 ms, more than a broker takes to answer. librdkafka needs about twice as much memory for them."""
+
 UNCONFIRMED_MESSAGES: Final = 50_000
 CHECKPOINT_SECONDS: Final = 0.1
 """At most so often a checkpoint is sent, but for `flush`; the newest one counts."""
