@@ -68,7 +68,7 @@ def measure(setting: Setting, peers: Peers, sizes: Sizes, say: Say) -> list[Sect
         queues = binlog.name in {"bulk", "small"}
         contestants = _readers(setting, binlog, sizes, peers, start_seconds)
         if queues:
-            rows = min(binlog.rows, sizes.slow_rows)
+            rows = min(binlog.rows, sizes.queue_rows)
             job = job_of(setting.mysql, binlog, rows)
             contestants += capture_queues.to_redis(setting, binlog, rows, job)
             contestants += capture_queues.to_kafka(setting, binlog, rows, job)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`slow_rows`: what is read by those that would take minutes over the whole binlog; a rate is a rate."""
+    """`slow_rows`: what is read by those that would take minutes over the whole binlog; a rate is a rate. `queue_rows`: through a queue, so
+    that a turn lasts a second or more."""
 
     rounds: int = 3
     bulk_rows: int = 1_000_000
@@ -14,6 +15,7 @@ class Sizes:
     json_rows: int = 60_000
     blob_rows: int = 40_000
     slow_rows: int = 120_000
+    queue_rows: int = 400_000
     huge_rows: int = 1_000_000
     huge_row_bytes: int = 1_000
     # Several seconds of a turn: what a process does once, with its first rows, does not count for much.
@@ -38,6 +40,7 @@ QUICK = Sizes(
     json_rows=4_000,
     blob_rows=2_000,
     slow_rows=16_000,
+    queue_rows=16_000,
     huge_rows=0,
     apply_rows=20_000,
     end_to_end_rows=30_000,
