@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`slow_rows`: what is read by those that would take minutes over the whole binlog; a rate is a rate. `queue_rows`: through a queue, so
-    that a turn lasts a second or more."""
+    """`slow_rows`: what is read by those that would take minutes over the whole binlog; a rate is a rate. `queue_rows`: through
+    a queue, so that a turn lasts a second or more."""
 
     rounds: int = 3
     bulk_rows: int = 1_000_000
