@@ -15,7 +15,6 @@ from tests.support.own_source import fresh_database, start_own_source
 from tests.support.sources import drafts, drain, execute, open_source
 
 TABLE = "CREATE TABLE items (id int PRIMARY KEY, name varchar(2000))"
-DECODERS = pytest.mark.parametrize("decoder", ["python", "compiled"])
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +22,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_own_source("mariadb", tmp_path_factory.mktemp("newest"), ways=["unstable"])
     yield server
     server.remove()
+
+
+@pytest.fixture(params=["python", "compiled"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("CDC_DECODER", request.param)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -84,11 +89,7 @@ def begin_of(shop: Database) -> SourcePoint:
         source.close()
 
 
-@DECODERS
-def test_every_row_comes_at_the_place_that_the_server_tells(
-    shop: Database, decoder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CDC_DECODER", decoder)
+def test_every_row_comes_at_the_place_that_the_server_tells(shop: Database, decoder: str) -> None:
     log = told(shop)
     events = [(start, end) for start, kind, end in log if "rows" in kind.lower() and kind != "Annotate_rows"]
     assert len(events) > 8
@@ -104,11 +105,7 @@ def test_every_row_comes_at_the_place_that_the_server_tells(
     assert {item.point.offset for item in items if isinstance(item, End)} <= ends
 
 
-@DECODERS
-def test_what_is_read_along_does_not_change_the_places(
-    shop: Database, decoder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CDC_DECODER", decoder)
+def test_what_is_read_along_does_not_change_the_places(shop: Database, decoder: str) -> None:
     begin = begin_of(shop)
     assert rows_of(read(shop, begin, include_query=True)) == rows_of(read(shop, begin))
 
@@ -145,9 +142,7 @@ def test_a_copy_of_the_file_reads_the_same(shop: Database, tmp_path: Path) -> No
     assert found[:-1] == expected
 
 
-@DECODERS
-def test_many_transactions_are_read_in_few_steps(shop: Database, decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CDC_DECODER", decoder)
+def test_many_transactions_are_read_in_few_steps(shop: Database, decoder: str) -> None:
     source = open_source(shop)
     begin = source.resolve("latest")
     execute(shop, *(f"INSERT INTO items VALUES ({number}, 'x')" for number in range(1000, 1300)))
