@@ -279,6 +279,10 @@ class Script:
         except driver.NoScriptError:
             return _ask(client, "EVAL", self.text, len(keys), *keys, *args)
 
+    def packed(self, keys: Sequence[str], args: Sequence[str | bytes | int] = ()) -> list[bytes]:
+        """A call by its hash, as one of a transaction's commands."""
+        return packed(("EVALSHA", self.sha, len(keys), *keys, *args))
+
 
 def _ask(client: Client, *command: str | bytes | int) -> Any:
     """`client.execute_command`; of one server without what that does around it (retries, which are off, and telemetry): it costs

@@ -2,12 +2,13 @@
 """Finished messages in one piece of memory, and the change events of encoded rows written into it.
 
 A PackedMessages is a Sequence[Message]: whoever asks for one message gets one. What it saves is an object for each message on
-the way from the decoder to a queue that takes many at once (`blob`).
+the way from the decoder to a queue that takes many at once (`blob`, `appends`).
 """
 
 from array import array
 from collections.abc import Sequence
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
@@ -320,6 +321,18 @@ cdef class PackedMessages:
                 run = 0
         return counts
 
+    def lane_largest(self, Py_ssize_t start, Py_ssize_t end):
+        """The bytes of the largest of these messages of each lane, key and value, by name."""
+        if not 0 <= start <= end <= len(self):
+            raise IndexError((start, end))
+        cdef Py_ssize_t index, size
+        cdef int64_t[::1] largest = array("q", [-1]) * len(self.lanes.names)
+        for index in range(start, end):
+            size = self.items[index].key_size + self.items[index].value_size
+            if size > largest[self.items[index].lane]:
+                largest[self.items[index].lane] = size
+        return {name: largest[number] for number, name in enumerate(self.lanes.names) if largest[number] >= 0}
+
     def by_lane(self):
         """{lane: ([{"key": …, "value": …}], bytes of values)}, each lane's in order: what a batch call of a Kafka client takes."""
         cdef dict found = {}
@@ -365,6 +378,72 @@ cdef class PackedMessages:
             to = _little(to, <uint32_t>item.value_size)
             to = put(to, self.data + item.key, item.key_size + item.value_size)
         return text
+
+
+    def appends(self, Py_ssize_t start, Py_ssize_t end, dict streams, int64_t token, dict first_numbers):
+        """These messages as commands to Redis, one after the other (RESP2:
+        https://redis.io/docs/latest/develop/reference/protocol-spec/): XADD of the lane's stream, with the id `<token>-<number>`, which
+        counts on from the lane's first one, the key as `k`, where there is one, and the value as `v`.
+
+        A bytearray. `streams`: of each lane the stream's key, as bytes."""
+        if not 0 <= start <= end <= len(self):
+            raise IndexError((start, end))
+        cdef list names = self.lanes.names
+        cdef list heads = [_bulk(streams[name]) if name in streams else b"" for name in names]
+        cdef int64_t[::1] numbers = array("q", [first_numbers.get(name, 0) for name in names])
+        cdef bytes token_text = b"%d-" % token
+        cdef Text of_token = text_of(token_text)
+        cdef Text head
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t index, digits
+        cdef Packed* item
+        for index in range(start, end):
+            item = &self.items[index]
+            head = text_of(<bytes>heads[item.lane])
+            if head.size == 0:
+                raise KeyError(names[item.lane])
+            size += head.size + of_token.size + item.key_size + item.value_size + AROUND
+        cdef bytearray text = PyByteArray_FromStringAndSize(NULL, size)
+        cdef uint8_t* begin = <uint8_t*>PyByteArray_AS_STRING(text)
+        cdef uint8_t* to = begin
+        cdef uint8_t[NUMBER_SIZE] of_number
+        for index in range(start, end):
+            item = &self.items[index]
+            head = text_of(<bytes>heads[item.lane])
+            if item.key_size:
+                to = put(to, b'*7\r\n$4\r\nXADD\r\n', 14)
+            else:
+                to = put(to, b'*5\r\n$4\r\nXADD\r\n', 14)
+            to = put(to, head.data, head.size)
+            digits = number(of_number, numbers[item.lane])
+            numbers[item.lane] += 1
+            to = _sized(to, of_token.size + digits)
+            to = put(to, of_token.data, of_token.size)
+            to = put(to, of_number, digits)
+            if item.key_size:
+                to = put(to, b'\r\n$1\r\nk\r\n', 9)
+                to = _sized(to, item.key_size)
+                to = put(to, self.data + item.key, item.key_size)
+            to = put(to, b'\r\n$1\r\nv\r\n', 9)
+            to = _sized(to, item.value_size)
+            to = put(to, self.data + item.key + item.key_size, item.value_size)
+            to = put(to, b'\r\n', 2)
+        PyByteArray_Resize(text, to - begin)
+        return text
+
+
+cdef enum:
+    AROUND = 192  # more than what of a command is neither stream, token, key nor value
+
+
+cdef inline uint8_t* _sized(uint8_t* to, Py_ssize_t size) noexcept nogil:
+    to = put(to, b'$', 1)
+    to += number(to, size)
+    return put(to, b'\r\n', 2)
+
+
+cdef bytes _bulk(bytes text):
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 cdef inline uint8_t* _little(uint8_t* to, uint32_t value) noexcept nogil:

@@ -100,18 +100,19 @@ cdef Item* _kept_items(Py_ssize_t* room) noexcept:
 
 
 cdef class ReplyReader:
-    """Tells where a reply of Redis ends, while it is coming in. `fed`: how many bytes of `buffer` are filled, from the caller."""
+    """Tells where so many replies of Redis end, while they are coming in. `fed`: how many bytes of `buffer` are filled, from the
+    caller."""
 
     cdef readonly bytearray buffer
     cdef Py_ssize_t _at
     cdef int64_t _left
 
-    def __init__(self, Py_ssize_t size):
+    def __init__(self, Py_ssize_t size, int64_t replies=1):
         self.buffer = _reply(size)
-        self._left = 1
+        self._left = replies
 
     def missing(self, Py_ssize_t fed):
-        """0 where the reply is whole, else how many bytes are missing at least."""
+        """0 where the last reply is whole, else how many bytes are missing at least."""
         cdef const uint8_t* data = <const uint8_t*>PyByteArray_AS_STRING(self.buffer)
         cdef const uint8_t* line
         cdef int64_t value
@@ -139,7 +140,7 @@ cdef class ReplyReader:
             PyByteArray_Resize(self.buffer, size)
 
     def end(self, Py_ssize_t fed):
-        """The reply, once it is whole."""
+        """The replies, once they are whole."""
         PyByteArray_Resize(self.buffer, fed)
         return self.buffer
 

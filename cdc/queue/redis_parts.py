@@ -1,4 +1,4 @@
-"""What is to be published, cut into calls of the script, each with its messages in one text (see publish.lua)."""
+"""What is to be published, cut into calls, each with its messages in one text (see publish.lua), or as one XADD for each."""
 
 import struct
 from collections import Counter
@@ -11,16 +11,27 @@ from cdc.model.compiled import PackedMessages
 CALL_BYTES: Final = 4 * 1024 * 1024
 """Redis serves nobody else while a script runs, and holds its arguments in memory twice."""
 CALL_MESSAGES: Final = 4000
+MANY: Final = 64
 
 _SIZES = struct.Struct("<III")
 
 
+class Appends(NamedTuple):
+    """`largest`: the bytes of the largest message of each lane, key and value. `commands`: given each lane's stream, the token,
+    and each lane's first number."""
+
+    largest: Mapping[str, int]
+    commands: Callable[[Mapping[str, bytes], int, Mapping[str, int]], bytearray]
+
+
 class Part(NamedTuple):
     """`counts`: how many messages each lane has, in the order of their first ones. `text`: the messages, given the number of
-    each lane's stream."""
+    each lane's stream. `appends`: where there are so many that one command for each costs Redis less than a script that cuts
+    them from a text."""
 
     counts: Mapping[str, int]
     text: Callable[[Mapping[str, int]], bytes]
+    appends: Appends | None = None
 
 
 def parts(messages: Sequence[Message]) -> Iterator[Part]:
@@ -39,7 +50,13 @@ def _packed(messages: PackedMessages) -> Iterator[Part]:
 
 
 def _packed_part(messages: PackedMessages, start: int, end: int) -> Part:
-    return Part(messages.lane_counts(start, end), lambda places: messages.blob(start, end, places))
+    appends = None
+    if end - start >= MANY:
+        appends = Appends(
+            messages.lane_largest(start, end),
+            lambda streams, token, first_numbers: messages.appends(start, end, streams, token, first_numbers),
+        )
+    return Part(messages.lane_counts(start, end), lambda places: messages.blob(start, end, places), appends)
 
 
 def _plain(messages: Sequence[Message]) -> Iterator[Part]:

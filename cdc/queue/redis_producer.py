@@ -96,6 +96,8 @@ class RedisProducer:
     def _refusal(self, answer: Verdict, token: int) -> CdcError:
         if answer.status == "FENCED":
             return fenced(token, int(answer.rest[0]))
+        if answer.status == "GONE":
+            return lost(f"the entries just sent are not at the end of {answer.rest[0].decode()}")
         stored_token, stored_calls = (int(part) for part in answer.rest)
         return lost(f"found run {stored_token} after {stored_calls} calls, not run {token} after {self._calls}")
 

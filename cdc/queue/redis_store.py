@@ -3,6 +3,7 @@
 All keys carry the hash tag `{name}`, so that a connector lives in one slot of a Redis Cluster.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -12,13 +13,13 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_redis
-from cdc.connect.redis_reply import raw_reply, takes_raw
+from cdc.connect.redis_reply import raw_reply, raw_transaction, takes_raw
 from cdc.model.compiled_received import ReceivedBlock
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
 from cdc.queue.port import Received
-from cdc.queue.redis_parts import Part
+from cdc.queue.redis_parts import Appends, Part
 
 _OPEN: Final = Script("cdc.queue", "open")
 _PUBLISH: Final = Script("cdc.queue", "publish")
@@ -35,7 +36,7 @@ _T = TypeVar("_T")
 
 
 class Verdict(NamedTuple):
-    """What a script answered: `status` OK, FENCED or LOST, and the rest of its reply."""
+    """What a script answered: `status` OK, FENCED, LOST or GONE, and the rest of its reply."""
 
     status: str
     rest: list[Any]
@@ -134,9 +135,47 @@ class RedisStore:
         args: list[str | bytes | int] = [token, number, call.checkpoint, len(call.described)]
         for name, described in call.described:
             args += (name, described)
-        args += call.first_numbers.values()
-        args.append(call.part.text(places))
-        return _verdict(self.run(lambda client: _PUBLISH(client, keys, args)))
+        if call.part.appends is None or not takes_raw(self.client):
+            for first in call.first_numbers.values():
+                args += (first, 0, 0)
+            args.append(call.part.text(places))
+            return _verdict(self.run(lambda client: _PUBLISH(client, keys, args)))
+        for lane, first in call.first_numbers.items():
+            args += (first, call.part.counts[lane], call.part.appends.largest[lane])
+        args.append(b"")
+        return self._append(token, number, call, call.part.appends, keys, args)
+
+    def _append(
+        self,
+        token: int,
+        number: int,
+        call: Call,
+        appends: Appends,
+        keys: Sequence[str],
+        args: Sequence[str | bytes | int],
+    ) -> Verdict:
+        """The entries by one XADD each, then the script, in one transaction, which the epoch's change calls off."""
+        streams = {lane: self.stream(lane).encode() for lane in call.first_numbers}
+        commands: list[bytes | bytearray] = [
+            appends.commands(streams, token, call.first_numbers),
+            *_PUBLISH.packed(keys, args),
+        ]
+        count = sum(call.part.counts.values()) + 1
+        expected = {"token": b"%d" % token, "call": b"%d" % number}
+
+        def ask(client: Client) -> Verdict:
+            reply = raw_transaction(client, keys[0], expected, commands, count) if isinstance(client, Redis) else None
+            if reply is not None:
+                lengths = _lengths(reply, len(streams))
+                if lengths is not None:
+                    return Verdict("OK", lengths)
+                if b"\r\n-EXECABORT" in reply:
+                    # Nothing was done, and the first error tells why.
+                    raise ResponseError(_error(reply))
+            # Said by the script: also where Redis had forgotten it, and has done all but that.
+            return _verdict(_PUBLISH(client, keys, args))
+
+        return self.run(ask)
 
     def ack(self, lane: str, sink: str, place: EntryId) -> int:
         """How many entries were trimmed."""
@@ -218,6 +257,19 @@ class RedisStore:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _lengths(reply: bytes | bytearray, streams: int) -> list[int] | None:
+    """What publish.lua answered as the last of a transaction, if that was OK."""
+    head = b"*%d\r\n$2\r\nOK\r\n" % (1 + streams)
+    at = reply.rfind(head)
+    found = re.fullmatch(rb"(?::\d+\r\n){%d}" % streams, reply[at + len(head) :]) if at >= 0 else None
+    return None if found is None else [int(one) for one in re.findall(rb"\d+", found[0])]
+
+
+def _error(reply: bytes | bytearray) -> str:
+    found = re.search(rb"(?:^|\r\n)-([^\r\n]*)", reply)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def _verdict(reply: list[Any]) -> Verdict:

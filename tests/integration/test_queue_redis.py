@@ -3,14 +3,18 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
+from cdc.connect.redis import packed as packed_command
 from cdc.local import Server, start_server
 from cdc.model.change import Message
+from cdc.model.compiled import Lanes, PackedMessages
+from cdc.model.compiled_received import COMPILED
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import Fenced, Gap, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
@@ -57,6 +61,28 @@ def own_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.remove()
 
 
+Batch = Callable[..., Sequence[Message]]
+
+
+@pytest.fixture(params=["cut from one text by the script", "a command for each"])
+def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    """Messages, in the two ways in which they go to Redis."""
+    if request.param == "cut from one text by the script":
+        return messages
+    if not COMPILED:
+        pytest.skip("the compiled parts are not built")
+    monkeypatch.setattr("cdc.queue.redis_parts.MANY", 1)
+
+    return packed_messages
+
+
+def packed_messages(*args: Any, **kwargs: Any) -> Sequence[Message]:
+    gathered = PackedMessages(Lanes())
+    for message in messages(*args, **kwargs):
+        gathered.append(message)
+    return gathered
+
+
 def lane_of(config: ConnectorConfig, lane: str = "0") -> str:
     return f"{{{config.name}}}:lane:{lane}"
 
@@ -81,11 +107,11 @@ def test_all_keys_lie_in_the_slot_of_the_connector(
 
 
 def test_a_lane_is_trimmed_only_behind_the_slowest_sink(
-    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis"
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", batch: Batch
 ) -> None:
     producer = queue.producer()
     producer.open(1)
-    publish(producer, messages(10), checkpoint(1))
+    publish(producer, batch(10), checkpoint(1))
     ack_all(queue, "one", 8)
     assert raw.xlen(lane_of(config)) == 10
     ack_all(queue, "two", 5)
@@ -187,79 +213,103 @@ def test_a_sink_that_begins_within_a_run_of_which_nothing_is_before_it_finds_a_g
 
 
 def test_a_flushed_redis_is_noticed_by_the_producer_and_the_lane_goes_on_with_the_next_run(
-    queue: RedisStreamsQueue, raw: "redis.Redis"
+    queue: RedisStreamsQueue, raw: "redis.Redis", batch: Batch
 ) -> None:
     producer = queue.producer()
     producer.open(5)
-    publish(producer, messages(10), checkpoint(5))
+    publish(producer, batch(10), checkpoint(5))
     reader = queue.reader("one", "0", "")
     offset = take(reader, 10)[-1].offset
     reader.ack(offset)
     raw.flushdb()
     with pytest.raises(QueueUnavailable, match="the queue lost what was stored"):
-        publish(producer, messages(1, first=11), checkpoint(5))
+        publish(producer, batch(1, first=11), checkpoint(5))
     assert not list(raw.scan_iter())
     successor = queue.producer()
     assert successor.open(6) is None
-    publish(successor, messages(3, first=11), checkpoint(6))
+    publish(successor, batch(3, first=11), checkpoint(6))
     assert numbers(take(reader, 3)) == [11, 12, 13]
     reader.close()
 
 
 def test_a_redis_restored_to_an_older_state_is_noticed_by_the_producer(
-    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis"
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", batch: Batch
 ) -> None:
     producer = queue.producer()
     producer.open(1)
-    publish(producer, messages(3), checkpoint(1, 10))
+    publish(producer, batch(3), checkpoint(1, 10))
     older = {key: raw.dump(key) for key in raw.scan_iter()}
-    publish(producer, messages(3, first=4), checkpoint(1, 20))
+    publish(producer, batch(3, first=4), checkpoint(1, 20))
     for key, value in older.items():
         raw.restore(key, 0, value, replace=True)
     with pytest.raises(QueueUnavailable, match="lost"):
-        publish(producer, messages(3, first=7), checkpoint(1, 30))
+        publish(producer, batch(3, first=7), checkpoint(1, 30))
     assert raw.xlen(lane_of(config)) == 3
     assert queue.checkpoint() == checkpoint(1, 10)
 
 
 def test_an_older_producer_is_fenced_and_writes_nothing(
-    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis"
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", batch: Batch
 ) -> None:
     older, newer = queue.producer(), queue.producer()
     older.open(1)
-    publish(older, messages(1), checkpoint(1))
+    publish(older, batch(1), checkpoint(1))
     newer.open(4)
     with pytest.raises(Fenced) as caught:
-        publish(older, messages(1, first=2), checkpoint(1, 99), ORDERS)
+        publish(older, batch(1, first=2), checkpoint(1, 99), ORDERS)
     assert caught.value.stored == 4
     assert raw.xlen(lane_of(config)) == 1
     assert queue.schema(ORDERS.fingerprint()) is None
     assert queue.checkpoint() == checkpoint(1)
 
 
+@pytest.mark.skipif(not COMPILED, reason="the compiled parts are not built")
+def test_a_successor_that_opens_while_commands_are_on_their_way_calls_them_off(
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = queue.producer(), queue.producer()
+    older.open(1)
+    publish(older, packed_messages(2), checkpoint(1))
+    opened = []
+
+    def packed(command: Sequence[str | bytes | int]) -> list[bytes]:
+        if command[0] == "EXEC":
+            opened.append(newer.open(2))
+        return packed_command(command)
+
+    monkeypatch.setattr("cdc.connect.redis_reply.packed", packed)
+    with pytest.raises(Fenced) as caught:
+        publish(older, packed_messages(MANY, first=3), checkpoint(1, 99), ORDERS)
+    assert opened == [checkpoint(1)]
+    assert caught.value.stored == 2
+    assert raw.xlen(lane_of(config)) == 2
+    assert queue.schema(ORDERS.fingerprint()) is None
+    assert queue.checkpoint() == checkpoint(1)
+
+
 def test_a_lost_epoch_key_does_not_let_an_older_token_in(
-    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis"
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", batch: Batch
 ) -> None:
     producer = queue.producer()
     producer.open(9)
-    publish(producer, messages(1), checkpoint(9))
+    publish(producer, batch(1), checkpoint(9))
     raw.delete(f"{{{config.name}}}:epoch", f"{{{config.name}}}:checkpoint")
     late = queue.producer()
     assert late.open(3) is None
     with pytest.raises(Fenced) as caught:
-        publish(late, messages(1), checkpoint(3))
+        publish(late, batch(1), checkpoint(3))
     assert caught.value.stored == 9
 
 
 def test_a_publish_in_parts_moves_the_checkpoint_only_with_the_last(
-    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", monkeypatch: pytest.MonkeyPatch, batch: Batch
 ) -> None:
     monkeypatch.setattr("cdc.queue.redis_parts.CALL_MESSAGES", 10)
     producer = queue.producer()
     producer.open(1)
-    publish(producer, messages(5), checkpoint(1, 10))
+    publish(producer, batch(5), checkpoint(1, 10))
     # The second part meets a Redis that lost something in between.
-    batch = messages(25, first=6)
+    batch = batch(25, first=6)
     real = RedisStore.publish
 
     def tampered(store: RedisStore, token: int, call: int, part: object) -> object:
@@ -296,19 +346,21 @@ def test_the_reader_waits_while_a_lane_is_full_and_goes_on_when_sinks_have_acked
     publish(producer, messages(1, first=1201), checkpoint(1))
 
 
-def test_scripts_that_redis_forgot_are_sent_again(queue: RedisStreamsQueue, raw: "redis.Redis") -> None:
+def test_scripts_that_redis_forgot_are_sent_again(queue: RedisStreamsQueue, raw: "redis.Redis", batch: Batch) -> None:
     producer = queue.producer()
     producer.open(1)
-    publish(producer, messages(1), checkpoint(1))
+    publish(producer, batch(1), checkpoint(1))
     raw.script_flush()
-    publish(producer, messages(1, first=2), checkpoint(1, 20))
+    publish(producer, batch(1, first=2), checkpoint(1, 20))
     assert numbers(take(queue.reader("one", "0", ""), 2)) == [1, 2]
 
 
-def test_a_read_holds_no_more_than_it_was_asked_for(queue: RedisStreamsQueue, config: ConnectorConfig) -> None:
+def test_a_read_holds_no_more_than_it_was_asked_for(
+    queue: RedisStreamsQueue, config: ConnectorConfig, batch: Batch
+) -> None:
     producer = queue.producer()
     producer.open(1)
-    publish(producer, [*messages(50), *messages(30, first=51, size=MB)], checkpoint(1))
+    publish(producer, [*batch(50), *batch(30, first=51, size=MB)], checkpoint(1))
     store = RedisStore(config)
     pages = []
     after = EntryId(0, 0)
@@ -319,14 +371,16 @@ def test_a_read_holds_no_more_than_it_was_asked_for(queue: RedisStreamsQueue, co
     store.close()
 
 
-def test_what_is_not_a_stream_is_refused(queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis") -> None:
+def test_what_is_not_a_stream_is_refused(
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", batch: Batch
+) -> None:
     raw.set(lane_of(config), "somebody's")
     with pytest.raises(QueueRefused, match="WRONGTYPE"):
         queue.reader("one", "0", "").read(1, MB, 0.1)
     producer = queue.producer()
     producer.open(1)
     with pytest.raises(QueueRefused, match="WRONGTYPE"):
-        publish(producer, messages(1), checkpoint(1))
+        publish(producer, batch(1), checkpoint(1))
 
 
 def test_a_redis_that_is_down_is_unavailable_within_bounds(own_redis: Callable[..., Server]) -> None:
@@ -353,17 +407,26 @@ def test_a_redis_that_is_down_is_unavailable_within_bounds(own_redis: Callable[.
 
 
 def test_a_publish_whose_reply_does_not_come_is_not_sent_again(
-    own_redis: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+    own_redis: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, batch: Batch
 ) -> None:
     monkeypatch.setattr(RedisStore, "timeout_seconds", 1.0)
     server = own_redis()
     queue = RedisStreamsQueue(connector(server.url))
     producer = queue.producer()
     producer.open(1)
-    publish(producer, messages(1), checkpoint(1, 10))
-    server.pause()
-    with pytest.raises(QueueUnavailable):
-        publish(producer, messages(1, first=2), checkpoint(1, 20))
+    publish(producer, batch(1), checkpoint(1, 10))
+
+    def packed(command: Sequence[str | bytes | int]) -> list[bytes]:
+        # What was asked for before is answered.
+        if command[0] in {"MULTI", "EVALSHA"}:
+            server.pause()
+        return packed_command(command)
+
+    with monkeypatch.context() as sending:
+        for module in ("redis", "redis_reply") if batch is messages else ("redis_reply",):
+            sending.setattr(f"cdc.connect.{module}.packed", packed)
+        with pytest.raises(QueueUnavailable):
+            publish(producer, batch(1, first=2), checkpoint(1, 20))
     server.resume()
     with pytest.raises(QueueUnavailable):
         producer.flush()
@@ -371,12 +434,12 @@ def test_a_publish_whose_reply_does_not_come_is_not_sent_again(
     successor = RedisStreamsQueue(connector(server.url, name=queue._config.name)).producer()
     stored = until(lambda: queue.checkpoint() == checkpoint(1, 20) and successor.open(2), 5, "the call is done")
     assert stored == checkpoint(1, 20)
-    publish(successor, messages(1, first=3), checkpoint(2, 30))
+    publish(successor, batch(1, first=3), checkpoint(2, 30))
     assert numbers(take(queue.reader("one", "0", ""), 4, seconds=2.0)) == [1, 2, 3]
     queue.close()
 
 
-def test_a_full_redis_is_unavailable_until_sinks_have_acked(own_redis: Callable[..., Server]) -> None:
+def test_a_full_redis_is_unavailable_until_sinks_have_acked(own_redis: Callable[..., Server], batch: Batch) -> None:
     server = own_redis("--maxmemory", "12mb")
     queue = RedisStreamsQueue(connector(server.url))
     count = 0
@@ -386,7 +449,7 @@ def test_a_full_redis_is_unavailable_until_sinks_have_acked(own_redis: Callable[
     def fill() -> None:
         nonlocal count
         while count < 100:
-            publish(producer, messages(1, first=count + 1, size=MB // 2), checkpoint(1, count))
+            publish(producer, batch(1, first=count + 1, size=MB // 2), checkpoint(1, count))
             count += 1
 
     with pytest.raises(QueueUnavailable, match="out of memory"):
@@ -395,7 +458,7 @@ def test_a_full_redis_is_unavailable_until_sinks_have_acked(own_redis: Callable[
     ack_all(queue, "one", count)
     successor = queue.producer()
     assert successor.open(2) == checkpoint(1, count - 1)
-    publish(successor, messages(1, size=MB // 2), checkpoint(2))
+    publish(successor, batch(1, size=MB // 2), checkpoint(2))
     queue.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cdc.connect.redis import packed as pack
 from cdc.model.change import Draft, Message, Row, Transaction
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.position import Sequence
@@ -176,10 +177,39 @@ def test_parts_of_packed_messages_are_bounded_and_whole() -> None:
     assert seen == [(10 + int(message.lane), message.key or b"", message.value) for message in messages]
 
 
+def test_messages_as_commands_are_what_redis_py_would_send() -> None:
+    messages = [
+        Message(str(number % 3), b"k" * (number % 4) or None, b"v" * (number * 97 % 120)) for number in range(40)
+    ]
+    gathered = packed.PackedMessages(packed.Lanes(["0", "1", "2"]))
+    for message in messages:
+        gathered.append(message)
+    streams = {lane: b"{a}:lane:" + lane.encode() for lane in "012"}
+    first = {"0": 8, "1": 10**15, "2": 1}
+    numbers = dict(first)
+    for message in messages[:5]:
+        numbers[message.lane] += 1
+    wanted = []
+    largest: dict[str, int] = {}
+    for lane, key, value in messages[5:]:
+        fields = [b"k", key] if key else []
+        wanted += pack(("XADD", streams[lane], f"7001-{numbers[lane]}", *fields, b"v", value))
+        numbers[lane] += 1
+        largest[lane] = max(largest.get(lane, 0), len(key or b"") + len(value))
+    counts = {lane: first[lane] + gathered.lane_counts(0, 5)[lane] for lane in "012"}
+    assert gathered.appends(5, 40, streams, 7001, counts) == b"".join(wanted)
+    assert gathered.lane_largest(5, 40) == largest
+    assert gathered.appends(5, 5, {}, 1, {}) == b""
+    with pytest.raises(KeyError):
+        gathered.appends(0, 40, {"0": b"zero"}, 1, {})
+
+
 def test_a_message_out_of_range_is_no_message() -> None:
     gathered = packed.PackedMessages(packed.Lanes(["0"]))
     with pytest.raises(IndexError):
         gathered[0]
     with pytest.raises(IndexError):
         gathered.blob(0, 1, {})
+    with pytest.raises(IndexError):
+        gathered.appends(0, 1, {}, 1, {})
     assert gathered.part(0, 10, 10) == 0

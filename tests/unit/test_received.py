@@ -169,6 +169,16 @@ def test_a_reply_of_redis_is_whole_when_its_last_byte_has_come() -> None:
     assert reader.end(len(reply)) == reply
 
 
+def test_several_replies_are_whole_when_the_last_one_is() -> None:
+    replies = b"+OK\r\n+QUEUED\r\n-OOM no\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$2\r\nOK\r\n:7\r\n"
+    reader = compiled.ReplyReader(len(replies), 4)
+    for size in range(len(replies)):
+        reader.buffer[:size] = replies[:size]
+        assert 0 < reader.missing(size) <= len(replies) - size
+    reader.buffer[:] = replies
+    assert reader.missing(len(replies)) == 0
+
+
 @pytest.mark.parametrize("reply", [b"-ERR no\r\n", b"$-1\r\n", b":1\r\n", b"*-1\r\n"])
 def test_a_reply_that_has_no_entries_is_whole_and_none(reply: bytes) -> None:
     reader = compiled.ReplyReader(64)

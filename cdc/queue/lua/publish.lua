@@ -10,13 +10,15 @@
 -- ARGV[3]  the new checkpoint, or "" to leave it where it is (more calls of the same publish follow)
 -- ARGV[4]  number of schemas S
 -- ARGV[…]  2 x S: fingerprint, JSON
--- ARGV[…]  one for each stream: the number of its first entry in this call, counting from 1 within the run
--- ARGV[…]  all messages in one text: for each, in 4 bytes little-endian each, the number of its stream, the size of its key
---          (0 = none) and of its value; then key and value
+-- ARGV[…]  three for each stream: the number of its first entry in this call, counting from 1 within the run; how many entries
+--          were appended before, in the same transaction (MULTI), and the bytes of the largest of these
+-- ARGV[…]  all messages that were not, in one text: for each, in 4 bytes little-endian each, the number of its stream, the size
+--          of its key (0 = none) and of its value; then key and value
 --
 -- Returns {"OK", length of each stream},
 --         {"FENCED", stored token} where a higher token was here, nothing being written,
---         {"LOST", stored token, stored call} where the store is not what this run left, nothing being written.
+--         {"LOST", stored token, stored call} where the store is not what this run left, nothing being written,
+--         {"GONE", stream} where what was appended before is not there, nothing else being written.
 -- An entry's id is <token>-<number>: it grows with every run whatever the clock says, and leaves no hole within one.
 
 local token = ARGV[1]
@@ -28,19 +30,36 @@ if stored[1] ~= token or stored[2] ~= ARGV[2] then
   return {'LOST', stored[1] or '0', stored[2] or '0'}
 end
 
-local at = 5
-for _ = 1, tonumber(ARGV[4]) do
-  local answer = redis.pcall('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
-  if type(answer) == 'table' and answer.err then return answer end
-  at = at + 2
+local function last_id(stream)
+  local about = redis.pcall('XINFO', 'STREAM', stream)
+  for field = 1, #about, 2 do
+    if about[field] == 'last-generated-id' then return about[field + 1] end
+  end
+  return '0-0'
 end
 
+local described = 5
+local at = described + 2 * ARGV[4]
 local numbers, known, largest = {}, {}, {}
 for stream = 4, #KEYS do
-  numbers[stream] = tonumber(ARGV[at])
-  known[stream] = redis.call('XLEN', KEYS[stream]) == 0 and 0 or tonumber(redis.call('HGET', KEYS[1], KEYS[stream]) or -1)
-  largest[stream] = 0
-  at = at + 1
+  local first, came = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  known[stream] = redis.call('XLEN', KEYS[stream]) == came and 0 or tonumber(redis.call('HGET', KEYS[1], KEYS[stream]) or -1)
+  if came > 0 then
+    local last = last_id(KEYS[stream])
+    if last ~= token .. '-' .. string.format('%d', first + came - 1) then
+      local other = string.match(last, '^%d+')
+      if tonumber(other) > tonumber(token) then return {'FENCED', other} end
+      return {'GONE', KEYS[stream]}
+    end
+  end
+  numbers[stream] = first + came
+  largest[stream] = tonumber(ARGV[at + 2])
+  at = at + 3
+end
+
+for name = described, described + 2 * ARGV[4] - 1, 2 do
+  local answer = redis.pcall('HSET', KEYS[3], ARGV[name], ARGV[name + 1])
+  if type(answer) == 'table' and answer.err then return answer end
 end
 
 -- The checks above leave two reasons for XADD to fail: no memory (always at the first write, so nothing was written), and a
@@ -65,12 +84,7 @@ while place <= size do
   end
   if type(answer) == 'table' and answer.err then
     if string.find(answer.err, 'equal or smaller', 1, true) then
-      local about = redis.call('XINFO', 'STREAM', KEYS[stream])
-      for field = 1, #about, 2 do
-        if about[field] == 'last-generated-id' then
-          return {'FENCED', string.match(about[field + 1], '^%d+')}
-        end
-      end
+      return {'FENCED', string.match(last_id(KEYS[stream]), '^%d+')}
     end
     return answer
   end
