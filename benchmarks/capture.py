@@ -69,7 +69,8 @@ def measure(setting: Setting, peers: Peers, sizes: Sizes, say: Say) -> list[Sect
         contestants = _readers(setting, binlog, sizes, peers, start_seconds)
         if queues:
             rows = min(binlog.rows, sizes.queue_rows)
-            job = job_of(setting.mysql, binlog, rows)
+            # The bare loops hold all their messages.
+            job = {**job_of(setting.mysql, binlog, rows), "part": rows < binlog.rows}
             contestants += capture_queues.to_redis(setting, binlog, rows, job)
             contestants += capture_queues.to_kafka(setting, binlog, rows, job)
         # Once is enough for what counts there, memory.
