@@ -66,6 +66,19 @@ class Coordination(Protocol):
 
     def marks(self) -> Mapping[str, str]: ...
 
+    def ask(self, request: str, text: str) -> None:
+        """Lays a request before the reader, under a name of its own. May be lost with the store: whoever asks sees that it is
+        neither there nor answered, and asks again."""
+
+    def asked(self) -> Mapping[str, str]:
+        """Requests that nobody has answered yet, by name."""
+
+    def answer(self, request: str, text: str) -> None:
+        """Takes the request away and leaves an answer, for an hour at least."""
+
+    def answered(self, request: str) -> str | None:
+        """Its answer, if there is one."""
+
     def check(self) -> list[str]:
         """Looks whether it is fit: reachable, not evicting (`maxmemory-policy noeviction` or no maxmemory), scripts allowed.
         Returns lines for a person about what it found; raises CoordinationUnavailable or CoordinationRefused."""

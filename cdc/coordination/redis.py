@@ -21,6 +21,8 @@ from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
 _OLDEST: Final = (5, 0)
 """The first version that replicates what a script did, not its text: join.lua reads the time."""
 
+_ANSWER_SECONDS: Final = 24 * 3600
+
 
 class RedisCoordination:
     """`Coordination` (port.py) over Redis alone, behind Sentinel, or as a Cluster; thread-safe.
@@ -107,6 +109,28 @@ class RedisCoordination:
         with self._mapped():
             found: Mapping[bytes, bytes] = self._command("HGETALL", f"{self._prefix}:marks")
         return {name.decode(): value.decode() for name, value in found.items()}
+
+    # --- requests
+
+    def ask(self, request: str, text: str) -> None:
+        with self._mapped():
+            self._command("HSET", f"{self._prefix}:requests", request, text)
+
+    def asked(self) -> Mapping[str, str]:
+        with self._mapped():
+            found: Mapping[bytes, bytes] = self._command("HGETALL", f"{self._prefix}:requests")
+        return {name.decode(): text.decode() for name, text in found.items()}
+
+    def answer(self, request: str, text: str) -> None:
+        # The answer first: a request that is answered twice does no harm, one that vanishes without an answer is asked again.
+        with self._mapped():
+            self._command("SET", self._key("answer", request), text, "EX", _ANSWER_SECONDS)
+            self._command("HDEL", f"{self._prefix}:requests", request)
+
+    def answered(self, request: str) -> str | None:
+        with self._mapped():
+            found: bytes | None = self._command("GET", self._key("answer", request))
+        return None if found is None else found.decode()
 
     # --- fitness
 

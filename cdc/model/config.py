@@ -105,6 +105,17 @@ def effective_tls(url: Url, tls: Tls | None) -> Tls:
     return Tls(mode="disabled" if loopback else "verify-full", ca=None, cert=None, key=None)
 
 
+class SnapshotConfig(_Section):
+    """How tables are copied while the stream goes on (`start: snapshot`, `cdc snapshot`)."""
+
+    parallel: int = Field(2, ge=1, le=32, description="chunks that are read at the same time")
+    chunk_rows: int = Field(4000, ge=1, le=100_000, description="rows of a chunk, at most")
+    chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="their bytes, at most; one larger row comes alone")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="conditions in SQL by table (`db.table`): only these rows are copied"
+    )
+
+
 class SourceConfig(_Section):
     """The MySQL or MariaDB server whose binlog is read, and what of it is captured."""
 
@@ -117,8 +128,10 @@ class SourceConfig(_Section):
     start: str = Field(
         "latest",
         description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time, or "
-        "archived files (file:///backups/binlogs/; name them in archives too) (snapshot: not yet)",
+        "archived files (file:///backups/binlogs/; name them in archives too); snapshot: from now on, and the tables' rows as they "
+        "are are copied meanwhile",
     )
+    snapshot: SnapshotConfig = Field(default_factory=lambda: SnapshotConfig.model_validate({}))
     archives: tuple[str, ...] = Field(
         (),
         description="copies of binlog files that the server may have purged, as URLs of files and folders "
@@ -176,8 +189,6 @@ class SourceConfig(_Section):
     @field_validator("start")
     @classmethod
     def _start(cls, start: str) -> str:
-        if start == "snapshot":
-            raise ValueError("snapshots are not there yet: use latest, earliest, a position, a GTID set or a time")
         if is_file_urls(start):
             file_urls(start)
         return start

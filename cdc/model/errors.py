@@ -173,6 +173,10 @@ class RowRefused(TargetRefused):
     """The target refuses a row's values: constraint, range, encoding."""
 
 
+class CopyRefused(FatalError):
+    """What was asked of the reader about a table's rows cannot be done."""
+
+
 class CoordinationRefused(FatalError):
     """Redis refuses us, or may evict our keys."""
 

@@ -10,8 +10,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from cdc.binlog.port import Altered, Begin, End, Item, Passed, Remembered, Rows, Source, Stream, Stretched, Truncated
+from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
 from cdc.model.checkpoint import Checkpoint, Progress
 from cdc.model.config import ConnectorConfig
@@ -32,10 +34,11 @@ from cdc.observe.health import Health
 from cdc.observe.logs import fields, get_logger
 from cdc.observe.metrics import ReaderMetrics
 from cdc.processes.backoff import Backoff
+from cdc.processes.copier import Copier
 from cdc.processes.lease import Held, LeaseKeeper
 from cdc.processes.outbound import Outbound
 from cdc.processes.packing import ops_of
-from cdc.processes.resume import SinkProgress, resume
+from cdc.processes.resume import SinkProgress, noted, resume
 from cdc.processes.spread import Routing
 from cdc.processes.stretches import taken
 from cdc.queue.port import Producer, Queue
@@ -64,6 +67,7 @@ class Reader:
         self,
         config: ConnectorConfig,
         source: Source,
+        rows: RowSource,
         queue: Queue,
         targets: Mapping[str, Target],
         coordination: Coordination,
@@ -74,6 +78,7 @@ class Reader:
     ) -> None:
         self._config = config
         self._source = source
+        self._rows = rows
         self._queue = queue
         self._targets = targets
         self._coordination = coordination
@@ -137,15 +142,19 @@ class Reader:
         producer = self._queue.producer()
         try:
             stored = producer.open(held.token)
-            start = resume(stored, self._progress(stored), self._source, self._config).with_token(held.token)
+            progress = self._progress(stored)
+            known = partial(noted, progress, self._targets)
+            start = resume(stored, progress, self._source, self._rows, self._config, known).with_token(held.token)
             known = self._queue.versions()
             tables = self._source.tables_at(start.point, known)
+            copier = Copier(self._config.source, self._rows, self._coordination, start.copies)
             stream = self._source.stream(start.point, tables)
             try:
                 run = _Run(
                     self._config,
                     self._source,
                     producer,
+                    copier,
                     start=start,
                     held=held,
                     metrics=self._metrics,
@@ -163,6 +172,7 @@ class Reader:
                 self._source.verify(start.point)
                 raise
             finally:
+                copier.close()
                 stream.close()
         finally:
             producer.close()
@@ -176,6 +186,7 @@ class _Run:
         config: ConnectorConfig,
         source: Source,
         producer: Producer,
+        copier: Copier,
         *,
         start: Checkpoint,
         held: Held,
@@ -190,6 +201,7 @@ class _Run:
         self._config = config
         self._source = source
         self._producer = producer
+        self._copier = copier
         self._start = start
         self._held = held
         self._metrics = metrics
@@ -213,6 +225,9 @@ class _Run:
         """`tables`: what the schema history begins with, as far as the queue does not have it."""
         self._versions = tables
         self._out.begin_run()
+        if self._out.copies.step:
+            # A lane that is new, or lost what it was told, has it again.
+            self._out.copies_are(self._out.copies)
         self._publish()
         self._producer.flush()
         log.info(
@@ -231,10 +246,12 @@ class _Run:
             seen += 1
             if item is not None:
                 self._take(item)
+                self._copier.saw(item)
                 if seen < _DUTIES_EVERY_ITEMS and not self._presses(item):
                     continue
             seen = 0
             self._held.require()
+            self._copy(stop)
             if self._full() or self._completes(item) or (item is None and len(self._out)):
                 self._publish_when_ready(stop)
             self._heartbeat(drain_to, idle=item is None or isinstance(item, Passed))
@@ -248,19 +265,33 @@ class _Run:
             extra=fields(action="reader.stopped", position=str(confirmed.point.position) if confirmed else "none"),
         )
 
+    def _copy(self, stop: threading.Event) -> None:
+        """What was copied goes into the stream, and who asked for it hears of it once it is stored."""
+        for schema in self._copier.turn(self._out):
+            self._schemas[schema.fingerprint()] = schema
+        if len(self._out) and not self._oldest:
+            self._oldest = time.monotonic()
+        if self._copier.answers:
+            self._publish_when_ready(stop)
+            self._producer.flush()
+            self._copier.published()
+
     def _apart(self, item: Stretched) -> bool:
-        """Whether the reader may have to wait inside of it: for room, behind the rest of a transaction that was sent in part."""
-        return self._midway and item.ended and item.end is None
+        """Whether a boundary inside of it is wanted: to wait for room there, behind the rest of a transaction that was sent in part,
+        or to put in what was copied."""
+        return (self._midway or self._copier.waits) and item.ended and item.end is None
 
     def _patience(self) -> float:
         """What has gathered goes as soon as the source has no more at hand; of an open transaction there is more to come."""
         if not len(self._out):
-            return _IDLE_WAIT_SECONDS
+            return _IDLE_WAIT_SECONDS if self._copier.idle else _REST_WAIT_SECONDS
         return _REST_WAIT_SECONDS if self._out.inside else 0.0
 
     def _presses(self, item: Item) -> bool:
         """Whether there may be something to do at once; all else can wait for a few items more."""
         if isinstance(item, Rows | Stretched) and (len(self._out) >= _MAX_MESSAGES or self._out.bytes >= _MAX_BYTES):
+            return True
+        if isinstance(item, End) and self._copier.waits:
             return True
         return isinstance(item, Passed) or self._completes(item)
 

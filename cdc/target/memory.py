@@ -123,6 +123,10 @@ class MemoryWriter:
             self._open()
         self._parking.extend(letters)
 
+    def remember(self, copies: str) -> None:
+        with self._store.changed:
+            self._open().copies = copies
+
     def commit(self, progress: Progress) -> None:
         with self._store.changed:
             overlay = self._open()
@@ -133,6 +137,8 @@ class MemoryWriter:
                 number = next(self._store.ids)
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
             self._store.lanes[self._place] = progress
+            if overlay.copies is not None:
+                self._store.copies[self._place] = overlay.copies
             self._release()
 
     def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
@@ -283,6 +289,10 @@ class MemoryTarget:
     def progress(self) -> Mapping[str, Progress]:
         with self.store.changed:
             return {at[2]: row for at, row in self.store.lanes.items() if at[:2] == (self._connector, self._sink)}
+
+    def copies(self) -> Mapping[str, str]:
+        with self.store.changed:
+            return {at[2]: text for at, text in self.store.copies.items() if at[:2] == (self._connector, self._sink)}
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         for schema in schemas:

@@ -53,6 +53,10 @@ class MySqlTarget:
         found = (progress_of(row)[0] for row in rows)
         return {progress.lane: progress for progress in found}
 
+    def copies(self) -> Mapping[str, str]:
+        with self._session() as session:
+            return dict(_unless_missing(session, SQL.all_copies, self._names))
+
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         from cdc.target.mysql_tables import Tables  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 

@@ -1,7 +1,7 @@
 """What the pipeline asks of a target. Every adapter and the in-memory twin pass tests/contract/test_target.py.
 
-The progress table `_cdc_progress` and the dead letters `_cdc_dead_letters` live in the target; the progress row moves in the
-same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing was
+The progress table `_cdc_progress`, the dead letters `_cdc_dead_letters` and `_cdc_copies` live in the target; the progress row moves in
+the same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing was
 written), RowRefused (these values, for good), TargetRefused (stop).
 """
 
@@ -151,6 +151,10 @@ class LaneWriter(Protocol):
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Stores dead letters, in order, inside the transaction."""
 
+    def remember(self, copies: str) -> None:
+        """Stores what the lane was told last of the tables that are being copied (JSON, see cdc.model.copies), inside the
+        transaction."""
+
     def commit(self, progress: Progress) -> None:
         """Moves the progress row and commits, in that order; on return it is durable. `progress.token` must be the
         taken-over one. A connection that dies during COMMIT raises TargetUnavailable: the stored row tells what happened."""
@@ -176,6 +180,9 @@ class Target(Protocol):
 
     def progress(self) -> Mapping[str, Progress]:
         """All lanes' progress rows of this connector and sink, as committed; empty where there is no table yet."""
+
+    def copies(self) -> Mapping[str, str]:
+        """What `remember` was given last, by lane, as committed."""
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         """For `cdc check`: by source table `db.table`, the columns that cannot be held, and what those that can will lose;

@@ -64,6 +64,12 @@ class PostgresqlTarget:
 
         return self._read(read, empty={})
 
+    def copies(self) -> Mapping[str, str]:
+        def read(connection: Connection) -> dict[str, str]:
+            return dict(connection.execute(SQL.all_copies, self._names).fetchall())
+
+        return self._read(read, empty={})
+
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         def read(connection: Connection) -> Sequence[StoredLetter]:
             rows = connection.execute(SQL.list_letters, {**self._names, "limit": limit}).fetchall()
@@ -145,7 +151,8 @@ class PostgresqlTarget:
 def _check_creation(connection: Connection, *, own_tables_only: bool) -> None:
     """Raises TargetRefused unless tables can be made where they are missing, and temporary ones."""
     row = connection.execute(
-        "SELECT to_regclass('_cdc_progress') IS NOT NULL AND to_regclass('_cdc_dead_letters') IS NOT NULL,"
+        "SELECT to_regclass('_cdc_progress') IS NOT NULL AND to_regclass('_cdc_dead_letters') IS NOT NULL"
+        " AND to_regclass('_cdc_copies') IS NOT NULL,"
         " coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),"
         " has_database_privilege(current_database(), 'TEMPORARY')"
     ).fetchone()

@@ -43,6 +43,10 @@ class SqliteTarget:
         found = (progress_of(row)[0] for row in self._rows(SQL.all_progress))
         return {progress.lane: progress for progress in found}
 
+    def copies(self) -> Mapping[str, str]:
+        # A file that an older version made has not got this table before a sink comes.
+        return dict(self._rows(SQL.all_copies, of="_cdc_copies"))
+
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         _check_place(self._path)
         with self._reading() as connection:
@@ -86,10 +90,10 @@ class SqliteTarget:
 
         return Planner(self._config, SQLITE, Reflecting(connection))
 
-    def _rows(self, sql: str, **parameters: Any) -> Sequence[tuple[Any, ...]]:
+    def _rows(self, sql: str, of: str = "_cdc_progress", **parameters: Any) -> Sequence[tuple[Any, ...]]:
         """The rows, or none where our own tables are not there yet."""
         with self._reading() as connection, mapping(self._path.name):
-            there = connection.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE '!_cdc!_%' ESCAPE '!'")
+            there = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (of,))
             if there.fetchone()[0] == 0:
                 return ()
             return connection.execute(sql, {**self._names, **parameters}).fetchall()

@@ -21,6 +21,7 @@ def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to
     return Reader(
         parts.config,
         parts.source,
+        parts.rows,
         parts.queue,
         parts.targets,
         parts.coordination,

@@ -1,0 +1,114 @@
+"""Asks a connector's reader for copies and for single rows, and sees them through to the targets."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from cdc.model.batch import Key
+from cdc.model.checkpoint import Checkpoint
+from cdc.model.copies import Copies
+from cdc.model.errors import CopyRefused, CoordinationUnavailable
+from cdc.model.position import Sequence as Place
+from cdc.processes.copy_requests import CopyAnswer, CopyRequest
+from cdc.processes.parts import Parts
+from cdc.processes.reader import READER
+from cdc.target.port import Target
+
+KEYS_OF_A_REQUEST = 2000
+_POLL_SECONDS = 0.1
+_MOST_WAITING = 8
+_READER_SECONDS = 60.0
+
+
+def ask(parts: Parts, asked: CopyRequest) -> CopyAnswer:
+    """Waits for the answer. Raises CopyRefused where there is a problem, CoordinationUnavailable where no reader takes it."""
+    name = uuid.uuid4().hex
+    parts.coordination.ask(name, asked.to_json())
+    return _answer(parts, name, asked)
+
+
+def _answer(parts: Parts, name: str, asked: CopyRequest) -> CopyAnswer:
+    alone_since = time.monotonic()
+    while (text := parts.coordination.answered(name)) is None:
+        if name not in parts.coordination.asked() and parts.coordination.answered(name) is None:
+            # The store forgot it.
+            parts.coordination.ask(name, asked.to_json())
+        if READER in parts.coordination.holders():
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > _READER_SECONDS:
+            raise CoordinationUnavailable(
+                "no reader of this connector runs", hint="start one (`cdc run FILE`): it takes the request up by itself"
+            )
+        time.sleep(_POLL_SECONDS)
+    answer = CopyAnswer.from_json(text)
+    if answer.problem:
+        raise CopyRefused(answer.problem, hint="mend that, and ask again")
+    return answer
+
+
+def send_keys(parts: Parts, name: str, keys: Iterable[Key], told: Callable[[int], None] = lambda _: None) -> list[CopyAnswer]:
+    """Has the present rows of these keys of the table `name` (db.table) sent through the stream. `told` hears how many are on
+    their way. Returns when all of them are in the queue."""
+    answers = []
+    waiting: dict[str, CopyRequest] = {}
+    for part in _parts(keys):
+        request = CopyRequest("keys", (name,), keys=tuple(part))
+        known = uuid.uuid4().hex
+        parts.coordination.ask(known, request.to_json())
+        waiting[known] = request
+        if len(waiting) >= _MOST_WAITING:
+            first = next(iter(waiting))
+            done = waiting.pop(first)
+            answers.append(_answer(parts, first, done))
+            told(len(done.keys))
+    for known, request in waiting.items():
+        answers.append(_answer(parts, known, request))
+        told(len(request.keys))
+    return answers
+
+
+def _parts(keys: Iterable[Key]) -> Iterator[Sequence[Key]]:
+    rest = iter(keys)
+    while part := list(islice(rest, KEYS_OF_A_REQUEST)):
+        yield part
+
+
+def applied(targets: Iterable[Target], lanes: Sequence[str], place: Place) -> bool:
+    """Whether every lane of every target has passed `place` (generation, file number, offset)."""
+    for target in targets:
+        progress = target.progress()
+        if any(lane not in progress or progress[lane].watermark[:3] < place[:3] for lane in lanes):
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class CopyState:
+    """`sent`: rows of these tables in the queue, of about `estimated`; `in_step`: all of it is at every target."""
+
+    sent: int
+    estimated: int
+    tables_left: int
+    paused: bool
+    in_step: bool
+
+
+def state(parts: Parts, names: Iterable[str]) -> CopyState:
+    """Of these tables, as the checkpoint and the targets tell it."""
+    checkpoint = parts.queue.checkpoint()
+    copies = checkpoint.copies if checkpoint else Copies()
+    left = [copy for copy in copies.tables if copy.name in set(names)]
+    in_step = checkpoint is not None and not left and _noted(parts, checkpoint)
+    sent, estimated = sum(copy.rows for copy in left), sum(copy.estimated for copy in left)
+    return CopyState(sent, estimated, len(left), copies.paused, in_step)
+
+
+def _noted(parts: Parts, checkpoint: Checkpoint) -> bool:
+    lanes = parts.queue.lanes()
+    for sink in parts.config.all_sinks:
+        said = parts.target(sink).copies()
+        if any(lane not in said or Copies.from_json(said[lane]).step < checkpoint.copies.step for lane in lanes):
+            return False
+    return True

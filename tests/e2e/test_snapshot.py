@@ -1,0 +1,196 @@
+"""Tables that are full already come to the target while they are written to, and while processes die."""
+
+import random
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.e2e.conftest import queue_sections
+from tests.fixtures.servers import Database
+from tests.support.chaos import Load
+from tests.support.fleet import Fleet
+from tests.support.own_redis import start_own_redis
+from tests.support.pipeline import cdc, connector, write_connector
+from tests.support.sides import differences, mysql_connection, rows
+from tests.support.wait import until
+from tests.support.workload import TABLES, Work
+
+COMBINATIONS = [
+    ("mysql", "redis", "postgresql", "key"),
+    ("mysql", "kafka", "mysql", "key"),
+    ("mysql", "memory", "sqlite", "transaction"),
+    ("mariadb", "redis", "mariadb", "transaction"),
+    ("mariadb", "redis", "sqlite", "key"),
+    ("mariadb", "kafka", "postgresql", "key"),
+]
+BULK_ROWS = 3000
+
+
+def unlike(source: Database, target: str) -> list[str]:
+    keys = {**TABLES, "bulk": ("name", "id")}
+    return [
+        difference
+        for table, key in keys.items()
+        for difference in differences(rows(source.url, table, key), rows(target, table, key))
+    ]
+
+
+@pytest.fixture
+def work(source: Database) -> Iterator[Work]:
+    """Two small tables of all kinds of values that are worked on, and one with a composite text key, all of them full."""
+    with closing(mysql_connection(source.url, autocommit=False)) as connection:
+        work = Work(connection, seed=secrets.randbelow(10**6))
+        work.create()
+        work.transactions(300)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TABLE bulk (id INT NOT NULL, name VARCHAR(20) NOT NULL, v LONGBLOB, PRIMARY KEY (name, id))"
+                " CHARACTER SET utf8mb4"
+            )
+            pick = random.Random(4)
+            names = ["a", "B", "b ", "ä", "Z", "", "zz top"]
+            values = [(n, names[n % len(names)], pick.randbytes(n % 700)) for n in range(BULK_ROWS)]
+            cursor.executemany("INSERT INTO bulk VALUES (%s, %s, %s)", values)
+        connection.commit()
+        yield work
+
+
+def document_of(source: Database, queue: str, target_url: str, request: pytest.FixtureRequest, **more: Any) -> Any:
+    sections = queue_sections(queue, request)
+    sections["source"] = {"start": "snapshot", "snapshot": {"chunk_rows": 70, "chunk_bytes": 20_000}, **more.pop("source", {})}
+    return connector(
+        f"snap-{source.dbname.replace('_', '-')}",
+        source_url=source.server.url,
+        target_url=target_url,
+        tables=[f"{source.dbname}.*"],
+        **more,
+        **sections,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "queue", "target_url", "order"),
+    COMBINATIONS,
+    indirect=["source", "target_url"],
+    ids=["-".join(one) for one in COMBINATIONS],
+)
+def test_full_tables_come_while_they_are_written_to(
+    source: Database, queue: str, target_url: str, order: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file = write_connector(tmp_path, document_of(source, queue, target_url, request, order=order))
+    with Fleet(file, tmp_path) as fleet:
+        if queue == "memory":
+            # Its queue ends with it: the second one goes on by what the target has noted.
+            with Load(work) as load:
+                load.more(5)
+                fleet.drain(90)
+        else:
+            fleet.run()
+            with Load(work) as load:
+                load.more(300)
+        fleet.drain(90)
+        fleet.no_traceback()
+    assert unlike(source, target_url) == []
+
+
+def stop_and_go(fleet: Fleet) -> None:
+    """Every process dies, one after the other, and is started again."""
+    reader, sinks = fleet.reader(), [fleet.sink(), fleet.sink()]
+    pick = random.Random(secrets.randbelow(10**6))
+    for _ in range(3):
+        until(lambda: fleet.status()["copies"] or "copied the table" in reader.text(), 60, "the copy is under way")
+        fleet.kill(reader)
+        reader = fleet.reader()
+        victim = pick.randrange(2)
+        fleet.kill(sinks[victim])
+        sinks[victim] = fleet.sink()
+
+
+@contextmanager
+def all_under_load(work: Work) -> Iterator[Load]:
+    with Load(work) as load:
+        load.more(20)
+        yield load
+
+
+@pytest.mark.parametrize(
+    ("source", "queue", "target_url"),
+    [("mysql", "redis", "postgresql"), ("mariadb", "kafka", "mysql")],
+    indirect=["source", "target_url"],
+)
+def test_a_copy_goes_on_where_it_was_when_processes_die(
+    source: Database, queue: str, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    document = document_of(source, queue, target_url, request)
+    document["coordination"] = {**document.get("coordination", {"url": document["queue"]["url"]}), "lease_seconds": 1.5}
+    document["source"]["snapshot"]["parallel"] = 1
+    file = write_connector(tmp_path, document)
+    with Fleet(file, tmp_path) as fleet:
+        with all_under_load(work):
+            stop_and_go(fleet)
+        fleet.drain(120)
+        fleet.no_traceback()
+    assert unlike(source, target_url) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "queue", "target_url"), [("mysql", "redis", "postgresql")], indirect=["source", "target_url"]
+)
+def test_a_table_is_copied_again_for_the_asking(
+    source: Database, queue: str, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Rows that somebody took away at the target, or changed there, are as at the source afterwards."""
+    import psycopg
+
+    file = write_connector(tmp_path, document_of(source, queue, target_url, request))
+    with Fleet(file, tmp_path) as fleet:
+        fleet.run()
+        fleet.drain(90)
+        with psycopg.connect(target_url, autocommit=True) as hand:
+            hand.execute("DELETE FROM bulk WHERE id % 3 = 0")
+            hand.execute("UPDATE bulk SET v = NULL WHERE id % 3 = 1")
+        assert unlike(source, target_url) != []
+        with Load(work):
+            done = cdc("snapshot", str(file), "--table", f"{source.dbname}.bulk", "--json")
+            assert done.returncode == 0, done.stderr
+            assert '"in_step": true' in done.stdout
+        refused = cdc("snapshot", str(file), "--table", f"{source.dbname}.bulk", "--where", "no_such_column = 1")
+        assert refused.returncode == 1
+        assert "no_such_column" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        none = cdc("snapshot", str(file), "--table", "other.table")
+        assert none.returncode == 1
+        assert "not captured" in none.stderr
+        fleet.drain(60)
+    assert unlike(source, target_url) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target_url"), [("mysql", "postgresql"), ("mariadb", "sqlite")], indirect=["source", "target_url"]
+)
+def test_a_queue_that_is_lost_while_tables_are_copied_leaves_nothing_out(
+    source: Database, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    own = start_own_redis(tmp_path / "redis")
+    request.addfinalizer(own.remove)
+    document = document_of(source, "redis", target_url, request)
+    document["queue"]["url"] = own.url
+    document["coordination"] = {"url": own.url, "lease_seconds": 1.5}
+    document["source"]["snapshot"] = {"chunk_rows": 20, "parallel": 1}
+    file = write_connector(tmp_path, document)
+    with Fleet(file, tmp_path) as fleet, redis.Redis.from_url(own.url) as raw:
+        fleet.reader()
+        fleet.sink()
+        with Load(work):
+            for _ in range(2):
+                until(lambda: any(copy["sent"] for copy in fleet.status()["copies"]), 60, "the copy is under way")
+                raw.flushall()
+                until(lambda: fleet.status()["checkpoint"], 60, "there is a checkpoint again")
+        fleet.drain(120)
+        fleet.no_traceback()
+    assert unlike(source, target_url) == []
