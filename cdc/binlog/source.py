@@ -1,4 +1,4 @@
-"""The adapter behind cdc.binlog.port.Source: one MySQL or MariaDB server."""
+"""The adapter behind cdc.binlog.port.Source and cdc.binlog.rows_port.RowSource: one MySQL or MariaDB server."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,9 @@ from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Finding
 from cdc.binlog.reading import transactions_from
+from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.scan import Scanner
+from cdc.binlog.selecting import Chunks
 from cdc.binlog.server import Server
 from cdc.binlog.shapes import shapes_at, unaltered
 from cdc.binlog.start import Starts
@@ -38,6 +40,7 @@ class BinlogSource:
         self._joined = Joined(config, self._server)
         self._identity = ""
         self._created: dict[str, int] = {}
+        self._chunks = Chunks(config, self._server, self.identity)
 
     def identity(self) -> str:
         if not self._identity:
@@ -58,6 +61,7 @@ class BinlogSource:
     def verify(self, point: SourcePoint) -> SourcePoint:
         self._identity = ""
         self._created.clear()
+        self._chunks.forget()
         verified = self._starts().verify(point)
         if verified.source_id != point.source_id:
             log.warning(
@@ -171,10 +175,21 @@ class BinlogSource:
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         return tables_with_further_unique_keys(self._server, TableFilter(self._config.tables))
 
+    def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
+        return self._chunks.chunk(wanted, settled)
+
+    def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:
+        """`where` changes nothing: to look at the rows that it leaves would be a scan."""
+        return self._chunks.bounds(db, table, parts)
+
+    def estimated_rows(self, db: str, table: str) -> int:
+        return self._chunks.estimated_rows(db, table)
+
     def check(self) -> Sequence[Finding]:
         return checks(self._config, self._server)
 
     def close(self) -> None:
+        self._chunks.close()
         self._server.close()
 
     def _scanner(self) -> Scanner:
