@@ -101,3 +101,14 @@ def test_a_table_without_a_key_and_a_masked_key_are_refused() -> None:
         key()
     with pytest.raises(TableRefused, match=r"column d\.t\.a is masked"):
         keys.key_columns(TableSchema("d", "t", (A,), ("a",)), ("a",), frozenset())
+
+
+@pytest.mark.parametrize("values", [(), (1, 2), ("x",), (None,), (1.5e400,)])
+def test_a_key_that_is_none_of_the_table_is_refused(values: tuple[Any, ...]) -> None:
+    with pytest.raises(TableRefused, match="is none of the key `d`.`t`.`a`"):
+        keys.after(key(A), values)
+
+
+def test_a_member_that_is_gone_is_refused() -> None:
+    with pytest.raises(TableRefused, match="that is another one now"):
+        keys.one_of(key(Column("e", "enum", charset="latin1", members=("a",))), [("b",)])

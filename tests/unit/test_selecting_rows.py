@@ -16,9 +16,9 @@ SCHEMA = TableSchema("d", "t", (Column("id", "int"), TEXT), ("id",))
 READERS = [read_column(column, "`x`", "d.t").read for column in SCHEMA.columns]
 
 
-def sent(*values: bytes | None) -> memoryview:
+def sent(*values: bytes | None) -> bytes:
     """A row as the server sends it."""
-    return memoryview(b"".join(b"\xfb" if value is None else _length(len(value)) + value for value in values))
+    return b"".join(b"\xfb" if value is None else _length(len(value)) + value for value in values)
 
 
 def _length(number: int) -> bytes:
@@ -31,20 +31,20 @@ def _length(number: int) -> bytes:
 
 
 class Counted:
-    """Packets, and how many of them were taken."""
+    """An answer that comes row by row, and how many were taken."""
 
-    def __init__(self, packets: Sequence[memoryview]) -> None:
-        self._packets = packets
+    def __init__(self, rows: Sequence[bytes]) -> None:
+        self._rows = rows
         self.taken = 0
 
-    def __iter__(self) -> Iterator[memoryview]:
-        for packet in self._packets:
+    def __iter__(self) -> Iterator[Sequence[bytes]]:
+        for row in self._rows:
             self.taken += 1
-            yield packet
+            yield (row,)
 
 
-def read(packets: Sequence[memoryview], *, max_rows: int = 100, max_bytes: int = 1 << 30) -> tuple[Read, int]:
-    counted = Counted(packets)
+def read(rows: Sequence[bytes], *, max_rows: int = 100, max_bytes: int = 1 << 30) -> tuple[Read, int]:
+    counted = Counted(rows)
     return read_rows(iter(counted), READERS, SCHEMA, max_rows=max_rows, max_bytes=max_bytes), counted.taken
 
 
