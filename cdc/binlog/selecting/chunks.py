@@ -130,7 +130,7 @@ class Chunks:
         # One row more tells whether there is more.
         sql = _statement(plan, conditions, f" LIMIT {limit + 1}")
         with _blaming(where, plan.schema.name):
-            read = read_rows(session.packets(sql), plan.readers, plan.schema, max_rows=limit, max_bytes=wanted.max_bytes)
+            read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=limit, max_bytes=wanted.max_bytes)
         if read.rows:
             self._row_bytes[name] = max(read.size / len(read.rows), _FADING * self._row_bytes.get(name, 0.0))
         return read.rows, read.more
@@ -150,7 +150,7 @@ class Chunks:
             sql = _statement(plan, [f"({keys.one_of(plan.key, piece)})", where], "")
             with _blaming(where, plan.schema.name):
                 read = read_rows(
-                    session.packets(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND
+                    session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND
                 )
             for values in read.rows:
                 found.setdefault(tuple([values[place] for place in places]), values)

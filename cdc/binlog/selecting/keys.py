@@ -116,7 +116,15 @@ def _sign(column: KeyColumn, signs: tuple[str, str]) -> str:
 
 
 def _literals(key: Sequence[KeyColumn], values: Key) -> list[str]:
-    return [column.literal(value) for column, value in zip(key, values, strict=True)]
+    """Raises TableRefused where the values are not of this key: it may have been another one when they were read."""
+    try:
+        return [column.literal(value) for column, value in zip(key, values, strict=True)]
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error, OverflowError) as error:
+        names = ", ".join(column.quoted for column in key)
+        raise TableRefused(
+            f"a key of {len(values)} columns to be looked for is none of the key {names}: that is another one now",
+            hint="take the table over anew",
+        ) from error
 
 
 def literal(column: Column, table: str) -> Literal:

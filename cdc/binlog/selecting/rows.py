@@ -25,25 +25,31 @@ class Read(NamedTuple):
 
 
 def read_rows(
-    packets: Iterator[memoryview], readers: Sequence[FromServer], schema: TableSchema, *, max_rows: int, max_bytes: int
+    answer: Iterator[Sequence[bytes]],
+    readers: Sequence[FromServer],
+    schema: TableSchema,
+    *,
+    max_rows: int,
+    max_bytes: int,
 ) -> Read:
     """Up to `max_rows` rows, in `max_bytes` all together; one at least, if there is one. Raises NotUnderstood.
 
     What comes beyond is passed over as long as it is little; else the answer is left where it is.
     """
-    rows: list[Values] = []
+    found: list[Values] = []
     size = passed = 0
     more = False
-    for packet in packets:
-        if more or (rows and (len(rows) == max_rows or size + len(packet) > max_bytes)):
-            more = True
-            passed += len(packet)
-            if passed > max_bytes // _PASSED_OVER:
-                break
-            continue
-        size += len(packet)
-        rows.append(_values(bytes(packet), readers, schema))
-    return Read(rows, size, more)
+    for rows in answer:
+        for row in rows:
+            if more or (found and (len(found) == max_rows or size + len(row) > max_bytes)):
+                more = True
+                passed += len(row)
+                continue
+            size += len(row)
+            found.append(_values(row, readers, schema))
+        if passed > max_bytes // _PASSED_OVER:
+            break
+    return Read(found, size, more)
 
 
 def _values(data: bytes, readers: Sequence[FromServer], schema: TableSchema) -> Values:

@@ -5,8 +5,9 @@ in memory as a whole.
 """
 
 import contextlib
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pymysql
@@ -22,7 +23,10 @@ from cdc.model.errors import SourceUnavailable
 _MOST_KEPT = 8
 # Of a condition that few rows fulfil the first one comes late: the server has to be silent for long before it counts as gone.
 _SILENCE_SECONDS = 600.0
-_NO_PATIENCE_FOR_LOCKS_SECONDS = 30
+_SILENCE_OF_KEPT_SECONDS = 10.0
+# So a host that is gone is noticed before that: the kernel asks it, after 15 s of silence, four times, every 5 s.
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+_PATIENCE_FOR_LOCKS_SECONDS = 30
 _SETTINGS = {
     # Text as it is stored, in the column's own charset: cdc.binlog.selecting.columns.
     "character_set_results": "NULL",
@@ -30,7 +34,7 @@ _SETTINGS = {
     "sql_mode": "'ALLOW_INVALID_DATES'",
     # We may be slow to take rows; the default gives up after a minute.
     "net_write_timeout": "3600",
-    "lock_wait_timeout": str(_NO_PATIENCE_FOR_LOCKS_SECONDS),
+    "lock_wait_timeout": str(_PATIENCE_FOR_LOCKS_SECONDS),
     "sql_select_limit": "DEFAULT",
     "autocommit": "1",
     # A table whose key has but a prefix of a column is sorted by the server, which compares this much and no more: 3072 bytes are
@@ -53,9 +57,12 @@ class Session:
     def __init__(self, connection: "Connection[Cursor]", config: SourceConfig) -> None:
         self._connection = connection
         self._where = where(config.url)
+        self._silence_seconds = _SILENCE_SECONDS
         self.usable = True
 
     def prepare(self, flavor: str) -> None:
+        for option, value in _KEEPALIVE.items():
+            self._connection._sock.setsockopt(socket.IPPROTO_TCP, option, value)  # type: ignore[attr-defined]
         settings = {**_SETTINGS, **_OF_ONE_PRODUCT[flavor]}
         self.run("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
         # Only so is a consistent snapshot one at MariaDB and MySQL ("START TRANSACTION").
@@ -67,33 +74,33 @@ class Session:
 
     def ask(self, sql: str) -> Answer:
         """A short answer, as a whole."""
-        return [tuple(values_of(packet)) for packet in self.packets(sql)]
+        return [tuple(values_of(row)) for rows in self.rows(sql) for row in rows]
 
     def texts(self, sql: str) -> list[tuple[str | None, ...]]:
         """A short answer of names and numbers."""
         return [tuple([None if one is None else one.decode() for one in row]) for row in self.ask(sql)]
 
-    def packets(self, sql: str) -> Iterator[memoryview]:
-        """The rows of the answer as they come, each valid until the next one.
-
-        Who does not read to the end has to `abandon` the session.
-        """
+    def rows(self, sql: str) -> Iterator[Sequence[bytes]]:
+        """The rows of the answer as they come, some at once. Who does not read to the end leaves the session unusable."""
         self.usable = False
         self._connection._execute_command(COMMAND.COM_QUERY, sql)  # type: ignore[attr-defined]
         reader = PacketReader(
             self._connection._sock,  # type: ignore[attr-defined]
             self._where,
-            _SILENCE_SECONDS,
+            self._silence_seconds,
             what="the answer",
             hint="it is asked for again; look at the server's log if it goes on",
         )
         columns = self._columns(reader)
         if columns:
             while True:
+                if rows := _at_hand(reader):
+                    yield rows
+                    continue
                 packet = self._packet(reader)
                 if packet[0] == _END and len(packet) < _MOST_END_BYTES:
                     break
-                yield packet
+                yield (bytes(packet),)
         self.usable = True
 
     def _columns(self, reader: PacketReader) -> int:
@@ -107,10 +114,10 @@ class Session:
         return columns
 
     def _packet(self, reader: PacketReader) -> memoryview:
-        packet = reader.packet(_patience)
+        packet = reader.packet(self._patience)
         if not packet:
             raise SourceUnavailable(
-                f"the source {self._where} has sent nothing for {_SILENCE_SECONDS:g} s",
+                f"the source {self._where} has not sent a row in {self._silence_seconds:g} s",
                 hint="it is asked again; look at the server's log if it goes on",
             )
         if packet[0] == _ERROR:
@@ -119,11 +126,16 @@ class Session:
             pymysql.err.raise_mysql_exception(bytes(packet))
         return packet
 
+    def _patience(self) -> float:
+        return self._silence_seconds
+
     def alive(self) -> bool:
+        self._silence_seconds = _SILENCE_OF_KEPT_SECONDS
         try:
             self.run("DO 0")
         except (pymysql.err.MySQLError, OSError, SourceUnavailable):
             return False
+        self._silence_seconds = _SILENCE_SECONDS
         return True
 
     def close(self) -> None:
@@ -138,10 +150,6 @@ _MOST_END_BYTES = 9
 _WIDTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
-def _patience() -> float:
-    return _SILENCE_SECONDS
-
-
 def _length(data: bytes, start: int) -> tuple[int, int]:
     """A length-encoded integer: (value, where it ends)."""
     first = data[start]
@@ -151,9 +159,36 @@ def _length(data: bytes, start: int) -> tuple[int, int]:
     return int.from_bytes(data[start + 1 : end], "little"), end
 
 
-def values_of(packet: memoryview) -> Iterator[bytes | None]:
+def _at_hand(reader: PacketReader) -> list[bytes]:
+    """The rows that were read already, up to the first packet that is none, or not all there."""
+    gathered = reader.gathered()
+    if gathered is None:
+        return []
+    # One copy of all is cheaper than a look through the view for each row.
+    data = bytes(gathered.view[gathered.start : gathered.end])
+    place, number, size = 0, gathered.number, len(data)
+    found: list[bytes] = []
+    while size - place > _HEADER_BYTES:
+        length = data[place] | data[place + 1] << 8 | data[place + 2] << 16
+        start = place + _HEADER_BYTES
+        stop = start + length
+        if stop > size or length in _NO_ROW or data[place + 3] != number:
+            break
+        if data[start] >= _END and (data[start] == _ERROR or length < _MOST_END_BYTES):
+            break
+        found.append(data[start:stop])
+        place, number = stop, (number + 1) & 0xFF
+    reader.go_on(gathered.start + place, number)
+    return found
+
+
+_HEADER_BYTES = 4
+_NO_ROW = (0, 0xFFFFFF)  # lengths of what is empty, and of what goes on in the next packet
+
+
+def values_of(data: bytes) -> Iterator[bytes | None]:
     """The values of one row in the text protocol."""
-    data, place = bytes(packet), 0
+    place = 0
     while place < len(data):
         if data[place] == _NULL:
             place += 1

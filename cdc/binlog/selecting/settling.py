@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import pymysql
 
-from cdc.binlog.gtid import MariadbGtids
+from cdc.binlog.gtid import MariadbGtids, MysqlGtids
 from cdc.binlog.selecting.session import Session, number
 from cdc.binlog.server import Server
 from cdc.connect.mysql import error_code
@@ -138,7 +138,9 @@ class Snapshots:
 
 
 def _await_gtids(session: Session, gtid_set: str) -> None:
-    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{gtid_set}', {PATIENCE_SECONDS:g})"  # noqa: S608 - the server's own set
+    # Read and written anew: it may come from a checkpoint, and so from outside.
+    known = MysqlGtids(gtid_set).text()
+    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{known}', {PATIENCE_SECONDS:g})"  # noqa: S608 - digits and names alone
     ((timed_out,),) = session.ask(asked)
     if number(timed_out):
         raise SourceUnavailable(
