@@ -38,7 +38,9 @@ def snapshot(file: str, tables: tuple[str, ...], where: str, verb: str | None, n
     """
     config = load(file)
     if config.queue.url.scheme == "memory":
-        raise UsageError("a queue in memory ends with its process", hint="set source.start to snapshot, and use `cdc run`")
+        raise UsageError(
+            "a queue in memory ends with its process", hint="set source.start to snapshot, and use `cdc run`"
+        )
     if verb is not None and where:
         raise click.UsageError(f"--where and --{verb} do not go together")
     with Parts(config) as parts:

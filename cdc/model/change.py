@@ -5,8 +5,8 @@ A change event is `before`, `after`, `source`, `op`, `ts_ms`, `transaction`
 `seq` (the sequence as four integers), `schema` (the table version's fingerprint), `token` (the reader's fencing token), `lane`,
 `n` (the lane's count of change events, this one included) and `tx_pos` (offset of the transaction's start in `file`);
 `transaction.end` marks a transaction's last captured event; `source.replay` an event that a rewind sends again.
-`source.snapshot` "incremental" marks the row of a table as it was read by SELECT (`r`; `d` where it is not there): `seq` is a boundary,
-behind which it stands, and `n` does not count it.
+`source.snapshot` "incremental" marks the row of a table as it was read by SELECT (`r`; `d` where it is not there): `seq` is a
+boundary, behind which it stands, and `n` does not count it.
 A marker is what the reader tells the sinks: Debezium's `m` operation with a `marker` object.
 """
 
@@ -69,7 +69,8 @@ class Transaction:
 class Change(NamedTuple):
     """One row's change as a sink sees it; `key` in key order, `after` by column name (None after a delete).
 
-    `raw` is the whole message; its before-image is not parsed into objects that nobody needs. `copied`: the row was read by SELECT.
+    `raw` is the whole message; its before-image is not parsed into objects that nobody needs. `copied`: the row was read by
+    SELECT.
     """
 
     op: str

@@ -128,8 +128,8 @@ class SourceConfig(_Section):
     start: str = Field(
         "latest",
         description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time, or "
-        "archived files (file:///backups/binlogs/; name them in archives too); snapshot: from now on, and the tables' rows as they "
-        "are are copied meanwhile",
+        "archived files (file:///backups/binlogs/; name them in archives too); snapshot: from now on, and the present rows of "
+        "all tables are copied meanwhile",
     )
     snapshot: SnapshotConfig = Field(default_factory=lambda: SnapshotConfig.model_validate({}))
     archives: tuple[str, ...] = Field(

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from cdc.model.batch import Key
+Key = tuple[Any, ...]
+"""As cdc.model.batch has it, which lies above the checkpoint."""
 
 _REMEMBERED_REQUESTS = 50
 
@@ -21,8 +22,8 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class TableCopy:
-    """A table whose rows are not all sent yet. `ranges`: what is still to be read; `where`: a condition in SQL, or "". `rows`: how
-    many were sent so far, of about `estimated`. `request`: the one that asked for it, "" where the connector file did."""
+    """A table whose rows are not all sent yet. `ranges`: what is still to be read; `where`: a condition in SQL, or "". `rows`:
+    how many were sent so far, of about `estimated`. `request`: the one that asked for it, "" where the connector file did."""
 
     db: str
     table: str
@@ -39,8 +40,8 @@ class TableCopy:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """`step` grows with each change. `done`: tables (db.table) of which everything was sent; `given_up`: those of which that is not
-    so, and will not be. `requests`: the latest that were taken in: one that comes again is the same."""
+    """`step` grows with each change. `done`: tables (db.table) of which everything was sent; `given_up`: those of which that is
+    not so, and will not be. `requests`: the latest that were taken in: one that comes again is the same."""
 
     step: int = 0
     paused: bool = False
@@ -95,7 +96,8 @@ class Copies:
     def anew(self) -> "Copies":
         """All of them from the beginning: also those that are done, since it is not known what of them was applied."""
         known = {copy.name for copy in self.tables}
-        again = [TableCopy(*name.split(".", 1)) for name in self.done if name not in known]
+        done = (name.partition(".") for name in self.done if name not in known)
+        again = [TableCopy(db, table) for db, _, table in done]
         restarted = [replace(copy, ranges=(KeyRange(),), rows=0) for copy in self.tables]
         return self.changed(tables=(*restarted, *again), done=())
 
@@ -143,8 +145,8 @@ def _key(raw: list[Any] | None) -> Key | None:
 
 
 def least(states: Iterable[str]) -> Copies | None:
-    """What is certain to be applied everywhere, given what each lane of each sink has noted last ("": nothing). None: nobody knows
-    of a copy. Where one has noted nothing, all that the others know of begins anew."""
+    """What is certain to be applied everywhere, given what each lane of each sink has noted last ("": nothing). None: nobody
+    knows of a copy. Where one has noted nothing, all that the others know of begins anew."""
     noted = [Copies.from_json(text) if text else None for text in states]
     known = [one for one in noted if one is not None]
     if not known:

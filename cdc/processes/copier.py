@@ -4,6 +4,7 @@ What is still to be read is a part of the checkpoint, which moves with the rows 
 that were on their way. Everything here but the reading itself is done by the reader's own thread, between transactions.
 """
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,8 @@ _MOST_LISTS = 4
 
 
 class Copier:
-    """Of one session of the reader. `turn` between transactions, `saw` for every item, `published` when what `turn` gave is stored."""
+    """Of one session of the reader. `turn` between transactions, `saw` for every item, `published` when what `turn` gave is
+    stored."""
 
     def __init__(self, config: SourceConfig, rows: RowSource, coordination: Coordination, copies: Copies) -> None:
         self._config = config
@@ -172,7 +174,9 @@ class Copier:
             self._not_before = time.monotonic() + pause
             log.warning(
                 "a chunk could not be read; it is tried again",
-                extra=fields(action="copy.retry", table=".".join(window.table), error=str(error), seconds=round(pause, 2)),
+                extra=fields(
+                    action="copy.retry", table=".".join(window.table), error=str(error), seconds=round(pause, 2)
+                ),
             )
         elif isinstance(error, CdcError):
             self._failed(window, error)
@@ -307,11 +311,13 @@ class Copier:
                     self._windows.close(windows[0])
 
 
-def planned(rows: RowSource, config: SourceConfig, db: str, table: str, where: str = "", request: str = "") -> TableCopy:
+def planned(
+    rows: RowSource, config: SourceConfig, db: str, table: str, where: str = "", request: str = ""
+) -> TableCopy:
     """The whole of a table, large ones in as many ranges as are read at the same time."""
     estimated = rows.estimated_rows(db, table)
     condition = where or config.snapshot.where.get(f"{db}.{table}", "")
     ends = rows.bounds(db, table, config.snapshot.parallel, condition) if estimated >= _SPLIT_ROWS else ()
     cuts = [None, *ends, None]
-    ranges = tuple(KeyRange(after, until) for after, until in zip(cuts, cuts[1:], strict=False))
+    ranges = tuple(KeyRange(after, until) for after, until in itertools.pairwise(cuts))
     return TableCopy(db, table, condition, ranges, 0, estimated, request)

@@ -9,7 +9,7 @@ from itertools import islice
 from cdc.model.batch import Key
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.copies import Copies
-from cdc.model.errors import CopyRefused, CoordinationUnavailable
+from cdc.model.errors import CoordinationUnavailable, CopyRefused
 from cdc.model.position import Sequence as Place
 from cdc.processes.copy_requests import CopyAnswer, CopyRequest
 from cdc.processes.parts import Parts
@@ -48,7 +48,9 @@ def _answer(parts: Parts, name: str, asked: CopyRequest) -> CopyAnswer:
     return answer
 
 
-def send_keys(parts: Parts, name: str, keys: Iterable[Key], told: Callable[[int], None] = lambda _: None) -> list[CopyAnswer]:
+def send_keys(
+    parts: Parts, name: str, keys: Iterable[Key], told: Callable[[int], None] = lambda _: None
+) -> list[CopyAnswer]:
     """Has the present rows of these keys of the table `name` (db.table) sent through the stream. `told` hears how many are on
     their way. Returns when all of them are in the queue."""
     answers = []

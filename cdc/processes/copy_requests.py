@@ -1,6 +1,5 @@
 """What others ask of the reader about the tables' present rows, and its answers, as JSON through the coordination."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +14,8 @@ _KINDS = ("copy", "keys", "pause", "resume", "cancel")
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """copy: all rows of `tables` (db.table), of which `where` holds; keys: the rows of the one table with `keys`, or that they are
-    not there; cancel: of these tables; pause and resume: of all."""
+    """copy: all rows of `tables` (db.table), of which `where` holds; keys: the rows of the one table with `keys`, or that they
+    are not there; cancel: of these tables; pause and resume: of all."""
 
     kind: Kind
     tables: tuple[str, ...] = ()
@@ -43,8 +42,8 @@ class CopyRequest:
 
 @dataclass(frozen=True, slots=True)
 class CopyAnswer:
-    """`problem`: why nothing was done, "" where it was. Of keys: they were sent at (`generation`, `file` number, `offset`), of which
-    `rows` are there and `deleted` are not; all others were changed in the stream meanwhile."""
+    """`problem`: why nothing was done, "" where it was. Of keys: they were sent at (`generation`, `file` number, `offset`); `rows`
+    of them are there and `deleted` are not; all others were changed in the stream meanwhile."""
 
     problem: str = ""
     generation: int = 0
@@ -65,5 +64,3 @@ def split_name(name: str) -> tuple[str, str]:
     """db and table of `db.table`; a table's name may have a dot."""
     db, _, table = name.partition(".")
     return db, table
-
-

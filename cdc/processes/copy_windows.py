@@ -1,7 +1,7 @@
 """Chunks that were read beside the stream, made to fit into it: pure bookkeeping.
 
-Why a row that was copied never overwrites a newer change (Andreakis and Papapanagiotou, "DBLog: A Watermark Based Change-Data-Capture
-Framework", arXiv:2010.12597, without its writes to the source):
+Why a row that was copied never overwrites a newer change (Andreakis and Papapanagiotou, "DBLog: A Watermark Based
+Change-Data-Capture Framework", arXiv:2010.12597, without its writes to the source):
 
 - A window opens at a boundary of the stream. All that came before it is in the chunk, which is read after that (RowSource.chunk
   waits for it), and all that is in the chunk comes before the chunk's `high`.

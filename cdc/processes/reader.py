@@ -143,8 +143,8 @@ class Reader:
         try:
             stored = producer.open(held.token)
             progress = self._progress(stored)
-            known = partial(noted, progress, self._targets)
-            start = resume(stored, progress, self._source, self._rows, self._config, known).with_token(held.token)
+            certain = partial(noted, progress, self._targets)
+            start = resume(stored, progress, self._source, self._rows, self._config, certain).with_token(held.token)
             known = self._queue.versions()
             tables = self._source.tables_at(start.point, known)
             copier = Copier(self._config.source, self._rows, self._coordination, start.copies)
@@ -277,8 +277,8 @@ class _Run:
             self._copier.published()
 
     def _apart(self, item: Stretched) -> bool:
-        """Whether a boundary inside of it is wanted: to wait for room there, behind the rest of a transaction that was sent in part,
-        or to put in what was copied."""
+        """Whether a boundary inside of it is wanted: to wait for room there, behind the rest of a transaction that was sent in
+        part, or to put in what was copied."""
         return (self._midway or self._copier.waits) and item.ended and item.end is None
 
     def _patience(self) -> float:

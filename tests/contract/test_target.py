@@ -619,9 +619,7 @@ def _parked(writer: LaneWriter, key: int) -> None:
     writer.commit(moved(progress, 1))
 
 
-def test_what_a_lane_was_told_of_copies_moves_with_its_transaction(
-    writer: LaneWriter, target: Target
-) -> None:
+def test_what_a_lane_was_told_of_copies_moves_with_its_transaction(writer: LaneWriter, target: Target) -> None:
     assert target.copies() == {}
     noted: dict[str, str] = {}
     for count, text in enumerate(('{"step":1}', '{"step":2,"tables":["ü"]}'), 1):

@@ -62,7 +62,11 @@ def work(source: Database) -> Iterator[Work]:
 
 def document_of(source: Database, queue: str, target_url: str, request: pytest.FixtureRequest, **more: Any) -> Any:
     sections = queue_sections(queue, request)
-    sections["source"] = {"start": "snapshot", "snapshot": {"chunk_rows": 70, "chunk_bytes": 20_000}, **more.pop("source", {})}
+    sections["source"] = {
+        "start": "snapshot",
+        "snapshot": {"chunk_rows": 70, "chunk_bytes": 20_000},
+        **more.pop("source", {}),
+    }
     return connector(
         f"snap-{source.dbname.replace('_', '-')}",
         source_url=source.server.url,
@@ -80,7 +84,13 @@ def document_of(source: Database, queue: str, target_url: str, request: pytest.F
     ids=["-".join(one) for one in COMBINATIONS],
 )
 def test_full_tables_come_while_they_are_written_to(
-    source: Database, queue: str, target_url: str, order: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+    source: Database,
+    queue: str,
+    target_url: str,
+    order: str,
+    work: Work,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     file = write_connector(tmp_path, document_of(source, queue, target_url, request, order=order))
     with Fleet(file, tmp_path) as fleet:
@@ -103,7 +113,8 @@ def stop_and_go(fleet: Fleet) -> None:
     reader, sinks = fleet.reader(), [fleet.sink(), fleet.sink()]
     pick = random.Random(secrets.randbelow(10**6))
     for _ in range(3):
-        until(lambda: fleet.status()["copies"] or "copied the table" in reader.text(), 60, "the copy is under way")
+        log = reader.text
+        until(lambda log=log: fleet.status()["copies"] or "copied the table" in log(), 60, "the copy is under way")  # type: ignore[misc]
         fleet.kill(reader)
         reader = fleet.reader()
         victim = pick.randrange(2)

@@ -255,7 +255,9 @@ def test_a_user_without_the_process_privilege_is_told_so_where_it_is_needed(sile
         "CREATE USER poor IDENTIFIED BY 'secret'",
         "GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO poor",
     )
-    source = open_source(silent_db, url=silent_db.server.url.partition("://")[0] + "://poor:secret@" + address(silent_db))
+    source = open_source(
+        silent_db, url=silent_db.server.url.partition("://")[0] + "://poor:secret@" + address(silent_db)
+    )
     assert ids_in(source, silent_db, None) == set()
     with pytest.raises(SourceRefused, match="no PROCESS privilege.*GRANT PROCESS"):
         source.chunk(Wanted(silent_db.dbname, "t"), source.end())
