@@ -34,6 +34,7 @@ COMMANDS: dict[str, _Command] = {
     "reader": _Command("cdc.cli.run:reader", "one reader; a second one waits as a hot standby"),
     "sink": _Command("cdc.cli.run:sink", "sink workers, on any number of machines"),
     "replay": _Command("cdc.cli.replay:replay", "apply the stream again from a position on"),
+    "verify": _Command("cdc.cli.verify:verify", "compare both sides while they run"),
     "status": _Command("cdc.cli.status:status", "checkpoint, lag, lanes with owner and token, dead letters"),
     "tail": _Command("cdc.cli.tail:tail", "change events as JSON lines"),
     "dlq": _Command("cdc.cli.dlq:dlq", "dead letters: list, show, retry, drop"),

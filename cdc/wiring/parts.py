@@ -3,8 +3,10 @@
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
+from typing import cast
 
 from cdc.binlog.port import Source
+from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
 from cdc.model.config import ConnectorConfig
 from cdc.queue.port import Queue
@@ -34,6 +36,11 @@ class Parts:
         source = open_source(self.config.source, connector=self.config.name)
         self._close.callback(source.close)
         return source
+
+    @property
+    def rows(self) -> RowSource:
+        """The source once more: its tables as they are now."""
+        return cast(RowSource, self.source)  # every adapter of cdc.binlog.registry is both
 
     @cached_property
     def queue(self) -> Queue:
