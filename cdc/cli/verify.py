@@ -120,16 +120,17 @@ def _difference(one: Difference, *, values: bool) -> dict[str, Any]:
 
 
 def _sendable(value: Any) -> Any:
-    """What JSON can carry: a target may have anything. Integers beyond 64 bits as text."""
+    """What JSON can carry: SQLite may have anything in any column. Integers beyond 64 bits, which orjson does not write, as text."""
     if isinstance(value, dict):
         return {_sendable(name): _sendable(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_sendable(one) for one in value]
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return str(value)
-    return value
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    small = isinstance(value, int) and -(2**63) <= value < 2**64
+    return value if value is None or small or isinstance(value, float) else str(value)
 
 
 def _print(reports: Sequence[TableReport], *, values: bool) -> None:

@@ -15,11 +15,11 @@ from hashlib import blake2b
 
 from cdc.model.change import Row
 
-STILL_LOOKS = 3
-"""So many looks in a row must show the same two states. Two would do for a row that never comes back to an earlier state; one that
-goes to and fro between two would meet both by chance too often."""
+STILL_LOOKS = 4
+"""So many looks in a row must show the same two states, and twice as many once any have changed. Two would do for a row that never
+comes back to an earlier state; one that goes to and fro between two would meet both by chance too often."""
 
-MOST_LOOKS = 12
+MOST_LOOKS = 16
 
 State = bytes
 """A row's values as a digest; empty where there is none."""
@@ -51,7 +51,7 @@ class Suspect:
         self.looks += 1
         self.still = self.still + 1 if self.states == (source, target) else 1
         self.states = (source, target)
-        if self.still >= STILL_LOOKS:
+        if self.still >= (STILL_LOOKS if self.still == self.looks else 2 * STILL_LOOKS):
             return Verdict.DIFFERS
         return Verdict.UNSETTLED if self.looks >= MOST_LOOKS else Verdict.AGAIN
 

@@ -1,9 +1,10 @@
 """Rows that looked unequal once: looked at again, many at a time, until it is certain what they are."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from cdc.binlog.rows_port import Wanted
+from cdc.binlog.rows_port import Chunk, Wanted
 from cdc.model.batch import Key
 from cdc.model.change import Row
 from cdc.model.checkpoint import SourcePoint
@@ -14,6 +15,7 @@ from cdc.processes.table_sides import Clock, Sides
 from cdc.processes.verify_report import Difference, Kind, TableReport, named_key
 
 _MOST_REFUSALS = 3
+_MOST_AHEAD = 4
 
 ParkedKeys = Callable[[], frozenset[Key]]
 """The keys of the table's rows that have dead letters at this sink now."""
@@ -71,19 +73,33 @@ class Suspects:
         while self._pool:
             rounds += 1
             self._clock.pause(pause_seconds(rounds))
-            anew = True
-            for keys in _portions(list(self._pool), self.together):
-                differing += self._look(keys, anew=anew)
-                anew = False
+            differing += self._round()
         return differing
 
-    def _look(self, keys: Sequence[Key], *, anew: bool) -> Iterator[Key]:
-        """One more look at each; the keys of those that are now known to differ, without dead letters."""
-        sides = self._sides
+    def _round(self) -> Iterator[Key]:
+        """One more look at each, some read ahead while the sink is waited for; gives what `_compare` gives."""
+        ahead: deque[tuple[Sequence[Key], Chunk]] = deque()
+        anew = True
+        portions = _portions(list(self._pool), self.together)
+        while True:
+            keys = next(portions, None) if len(ahead) < _MOST_AHEAD else None
+            if keys is not None:
+                ahead.append((keys, self._read(keys)))
+                continue
+            if not ahead:
+                return
+            yield from self._compare(*ahead.popleft(), anew=anew)
+            anew = False
+
+    def _read(self, keys: Sequence[Key]) -> Chunk:
         # All that the target can have shown before is committed before this moment: this reading must show it as well, although
         # a server's binlog, from which the target has it, may tell a transaction before its tables show it.
-        settled = sides.patiently(self._end)
-        chunk = sides.chunk(Wanted(sides.db, sides.table, keys=keys), settled)
+        settled = self._sides.patiently(self._end)
+        return self._sides.chunk(Wanted(self._sides.db, self._sides.table, keys=keys), settled)
+
+    def _compare(self, keys: Sequence[Key], chunk: Chunk, *, anew: bool) -> Iterator[Key]:
+        """The keys of those that are now known to differ, without dead letters."""
+        sides = self._sides
         self._passing.wait(chunk.high)
         try:
             sides.look(chunk.schema, anew=anew)
@@ -97,7 +113,6 @@ class Suspects:
         if not sides.patiently(lambda: self._passing.passed(chunk.high, anew=True)):
             return  # a rewind has begun: what was read may be of long ago
         rows = {sides.key_of(draft): draft.after for draft in chunk.rows}
-        columns = chunk.schema.key
         for key in keys:
             row, there = rows.get(key), found.get(key)
             names = sides.differing(row, there) if row is not None and there is not None else ()
@@ -107,7 +122,7 @@ class Suspects:
             del self._pool[key]
             if verdict is Verdict.UNSETTLED:
                 self._report.unsettled += 1
-            elif verdict is Verdict.DIFFERS and not self._differs(columns, key, row, there, names):
+            elif verdict is Verdict.DIFFERS and not self._differs(chunk.schema.key, key, row, there, names):
                 yield key
 
     def _differs(

@@ -9,8 +9,7 @@ from cdc.binlog.rows_port import Chunk, RowSource, Wanted
 from cdc.model.batch import Key
 from cdc.model.change import Draft, Row
 from cdc.model.checkpoint import SourcePoint
-from cdc.model.errors import RetryableError, TableRefused
-from cdc.model.routing import matches
+from cdc.model.errors import RetryableError
 from cdc.model.schema import TableSchema
 from cdc.processes.backoff import Backoff
 from cdc.target.port import Target
@@ -30,16 +29,13 @@ class Clock:
 
 
 class Sides:
-    """`masked`: the connector's patterns of masked columns. Not thread-safe."""
+    """Not thread-safe."""
 
-    def __init__(
-        self, db: str, table: str, source: RowSource, target: Target, *, masked: Sequence[str] = (), clock: Clock
-    ) -> None:
+    def __init__(self, db: str, table: str, source: RowSource, target: Target, clock: Clock) -> None:
         self.db = db
         self.table = table
         self.target = target
         self._source = source
-        self._masked = tuple(masked)
         self._clock = clock
         self._schema: TableSchema | None = None
         self._rows: TableRows | None = None
@@ -55,15 +51,8 @@ class Sides:
         return ask()
 
     def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
-        """As RowSource.chunk. Raises TableRefused where the key is masked too: the source cannot be asked for a hash."""
-        chunk = self.patiently(lambda: self._source.chunk(wanted, settled))
-        hidden = [name for name in chunk.schema.key if matches(self._masked, f"{chunk.schema.name}.{name}")]
-        if hidden:
-            raise TableRefused(
-                f"table {chunk.schema.name} has a masked key ({', '.join(hidden)}), so its rows cannot be found at the source again",
-                hint="compare the other tables: --table; or leave the key unmasked (source.mask_columns)",
-            )
-        return chunk
+        """As RowSource.chunk."""
+        return self.patiently(lambda: self._source.chunk(wanted, settled))
 
     def look(self, schema: TableSchema, *, anew: bool = False) -> bool:
         """Whether the target has the table; from here on it is read as `schema` says. A table that is known to be there, under

@@ -95,8 +95,8 @@ class Verification:
             yield report
 
     def _verifier(self, db: str, table: str, target: Target, passing: Passing, report: TableReport) -> TableVerifier:
-        options, config = self._options, self._parts.config
-        sides = Sides(db, table, self._rows, target, masked=config.source.mask_columns, clock=self._clock)
+        options = self._options
+        sides = Sides(db, table, self._rows, target, self._clock)
         suspects = Suspects(
             sides,
             self._parts.source.end,

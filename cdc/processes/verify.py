@@ -11,7 +11,8 @@ Chunks are read ahead while the sink is waited for, a bounded number of them, so
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 from cdc.binlog.rows_port import Chunk, Wanted
 from cdc.model.batch import Key
@@ -23,7 +24,8 @@ from cdc.processes.table_sides import Clock, Sides
 from cdc.processes.verify_report import TableReport
 
 _MOST_AHEAD = 8
-_MOST_SUSPECTS = 1000
+_MOST_SUSPECTS = 10_000
+_MOST_TOGETHER = 1000
 
 Repair = Callable[[str, str, Sequence[Key]], None]
 """(db, table, keys): has the source's present rows of these keys sent through the stream."""
@@ -81,7 +83,7 @@ class TableVerifier:
         self._watcher = watcher
         self._clock = clock
         self._repair = repair
-        self._together = _MOST_SUSPECTS
+        self._together = _MOST_TOGETHER
         self._began = clock.now()
         self._absent = False
         self._unordered = False
@@ -166,7 +168,7 @@ class TableVerifier:
 
     def _pages(self, began: Key | None, chunk: Chunk, keys: Sequence[Key]) -> Iterator[Mapping[Key, Row]]:
         """The target's rows of the chunk's range where that is the same rows at both sides, else those of its keys."""
-        if not self._sides.ordered:
+        if not (self._sides.ordered and _ascends(began, keys)):
             self._unordered = True
             yield self._sides.at(keys)
             return
@@ -228,3 +230,9 @@ class TableVerifier:
         early = self._report.rows / rate - (self._clock.now() - self._began) if rate else 0.0
         if early > 0:
             self._clock.pause(early)
+
+
+def _ascends(began: Key | None, keys: Sequence[Key]) -> bool:
+    """Whether a chunk's keys, of numbers, go up: the source reads along its index, which may have columns that descend."""
+    every: list[Any] = [*([] if began is None else [began]), *keys]
+    return all(one < other for one, other in pairwise(every))
