@@ -42,7 +42,7 @@ _LONGEST_SHOWN = 80
 )
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.pass_context
-def verify(
+def verify(  # noqa: PLR0917 - click passes them by name
     ctx: click.Context,
     file: str,
     tables: tuple[str, ...],
@@ -59,9 +59,7 @@ def verify(
 
     Exit status: 0 equal, 1 differences (or a table that could not be compared), 2 a bad file or choice.
     """
-    options = Options(
-        limit=limit, values=values, rows_per_second=rows_per_second or 0.0, patience_seconds=patience
-    )
+    options = Options(limit=limit, values=values, rows_per_second=rows_per_second or 0.0, patience_seconds=patience)
     with Parts(load(file)) as parts, VerifyProgress() as progress:
         reports = build.verification(parts, options, progress).run(sink, tables)
         connector = parts.config.name
@@ -120,7 +118,7 @@ def _difference(one: Difference, *, values: bool) -> dict[str, Any]:
 
 
 def _sendable(value: Any) -> Any:
-    """What JSON can carry: SQLite may have anything in any column. Integers beyond 64 bits, which orjson does not write, as text."""
+    """What orjson writes: SQLite may have anything in any column, and integers beyond 64 bits go as text."""
     if isinstance(value, dict):
         return {_sendable(name): _sendable(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -134,7 +132,19 @@ def _sendable(value: Any) -> Any:
 
 
 def _print(reports: Sequence[TableReport], *, values: bool) -> None:
-    headings = ("sink", "table", "rows", "missing", "extra", "different", "waiting", "unsettled", "seconds", "rows/s", "")
+    headings = (
+        "sink",
+        "table",
+        "rows",
+        "missing",
+        "extra",
+        "different",
+        "waiting",
+        "unsettled",
+        "seconds",
+        "rows/s",
+        "",
+    )
     rows = [
         (
             report.sink,

@@ -16,8 +16,8 @@ from hashlib import blake2b
 from cdc.model.change import Row
 
 STILL_LOOKS = 4
-"""So many looks in a row must show the same two states, and twice as many once any have changed. Two would do for a row that never
-comes back to an earlier state; one that goes to and fro between two would meet both by chance too often."""
+"""So many looks in a row must show the same two states, and twice as many once any have changed. Two would do for a row that
+never comes back to an earlier state; one that goes to and fro between two would meet both by chance too often."""
 
 MOST_LOOKS = 16
 

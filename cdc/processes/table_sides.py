@@ -1,4 +1,4 @@
-"""One table at both of its sides: readings that outlast a short outage, and the target's rows under the source's present schema."""
+"""One table at both sides: readings that outlast a short outage, and the target's rows under the source's present schema."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

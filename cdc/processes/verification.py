@@ -39,8 +39,8 @@ class Verification:
         self._repair = repair
 
     def run(self, sink: str | None, tables: Sequence[str]) -> list[TableReport]:
-        """`sink`: only this one; `tables`: patterns of `db.table`, or of the table's name alone; none: all. A table that cannot be
-        compared is reported with its problem; what concerns all tables is raised: UsageError, outages, SinkBehind."""
+        """`sink`: only this one; `tables`: patterns of `db.table`, or of the table's name alone; none: all. A table that cannot
+        be compared is reported with its problem; what concerns all tables is raised: UsageError, outages, SinkBehind."""
         chosen = list(self._chosen(sink, tables))
         return [report for name, listed in chosen for report in self._of_sink(name, listed)]
 

@@ -1,9 +1,9 @@
 """`cdc verify`: holds a sink's tables against the source's while both are written to.
 
-Table by table: rows of the source in key order, some thousands at a time; for each such chunk the place in the binlog up to which
-it goes is waited for at the sink; then the target's rows of these keys are read and compared. What is unequal is only a suspect
-(cdc.processes.standing decides). Where keys are ordered alike at both sides, rows that only the target has lie in the same ranges;
-else its keys are paged through in its own order, and the source is asked for them.
+Table by table: rows of the source in key order, some thousands at a time; for each such chunk the place in the binlog up to
+which it goes is waited for at the sink; then the target's rows of these keys are read and compared. What is unequal is only a
+suspect (cdc.processes.standing decides). Where keys are ordered alike at both sides, rows that only the target has lie in the
+same ranges; else its keys are paged through in its own order, and the source is asked for them.
 
 Chunks are read ahead while the sink is waited for, a bounded number of them, so that a busy source costs no wait for each.
 """

@@ -46,8 +46,7 @@ class MySqlAsker:
         columns = [f"t.{column}" for column in self._plan.quoted_key]
         return [
             " AND ".join(
-                f"{column} = {encode(value)}"
-                for column, encode, value in zip(columns, self._encode, key, strict=True)
+                f"{column} = {encode(value)}" for column, encode, value in zip(columns, self._encode, key, strict=True)
             )
             for key in keys
         ]

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - names in statements are quoted by cdc.target.sql.names, values are parameters
 """Reads a table of PostgreSQL back: keys go as one JSON parameter, as in the sink's own statements."""
 
 from collections.abc import Sequence

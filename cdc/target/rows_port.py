@@ -11,8 +11,8 @@ from cdc.model.change import Row
 
 
 class TableRows(Protocol):
-    """One connection that reads one table, as one version of the source's table is kept in it. Not thread-safe. Writes nothing, and
-    holds no transaction between calls; each call sees what is committed then.
+    """One connection that reads one table, as one version of the source's table is kept in it. Not thread-safe. Writes nothing,
+    and holds no transaction between calls; each call sees what is committed then.
 
     Rows and keys come in the wire form of change events, as far as the target still tells it; `differing` knows the rest. A value
     that is none of the column's type comes as it is, and differs. Columns that the target generates by itself are left out.

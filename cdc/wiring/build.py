@@ -34,8 +34,6 @@ def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to
 
 def sink_worker(parts: Parts, sink: str, *, metrics: "SinkMetrics", health: "Health") -> "SinkWorker":
     from cdc.processes.sink import SinkWorker
-    from cdc.processes.verification import Verification
-    from cdc.processes.verify import Options, Watcher
 
     return SinkWorker(
         parts.config, sink, parts.queue, parts.target(sink), parts.coordination, metrics=metrics, health=health

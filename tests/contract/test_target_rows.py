@@ -336,7 +336,15 @@ def test_wider_columns_that_others_made_give_the_same_values(
     assert key == (5,)
     found = rows.at([(5,)])[5,]
     assert rows.differing(row, found) == ()
-    others: Row = {"j": '{"b": 1.51}', "f": 0.2, "n": "-1.51", "s": "2024-02-29T01:02:03.1Z", "k": "a", "c": "y", "t": 7}
+    others: Row = {
+        "j": '{"b": 1.51}',
+        "f": 0.2,
+        "n": "-1.51",
+        "s": "2024-02-29T01:02:03.1Z",
+        "k": "a",
+        "c": "y",
+        "t": 7,
+    }
     for name, value in others.items():
         assert rows.differing({**row, name: value}, found) == (name,)
 

@@ -86,9 +86,7 @@ class Verified:
 
 
 @pytest.fixture
-def verified(
-    source: Database, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Verified]:
+def verified(source: Database, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Verified]:
     with fresh_target(request, "postgresql") as pg, fresh_target(request, "mysql") as mysql:
         sinks = {"postgresql": pg, "mysql": mysql, "sqlite": f"sqlite:///{tmp_path / 'target.db'}"}
         yield Verified(source, sinks, tmp_path)

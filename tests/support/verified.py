@@ -1,5 +1,5 @@
-"""A source and a sink in memory, with a binlog between them, for tests of comparisons: what is committed at the source reaches the
-target when the test's time goes on.
+"""A source and a sink in memory, with a binlog between them, for tests of comparisons: what is committed at the source reaches
+the target when the test's time goes on.
 
 `Source` is a RowSource; `World.clock` the time that a comparison is given: each pause lets the world go on.
 """
@@ -184,9 +184,7 @@ class World:
             limit=chosen.limit,
             values=chosen.values,
         )
-        TableVerifier(
-            sides, passing, suspects, report, chosen, watcher=Quiet(), clock=clock, repair=repair
-        ).run()
+        TableVerifier(sides, passing, suspects, report, chosen, watcher=Quiet(), clock=clock, repair=repair).run()
         return report
 
     def parked(self) -> frozenset[Key]:

@@ -119,7 +119,7 @@ def test_what_nobody_of_ours_wrote_is_shown_in_some_form_and_is_no_error(
         (POSTGRESQL, Column("c", "vector"), postgresql.ARRAY(sa.REAL()), [0.1], [0.1, 0.2], False),
     ],
 )
-def test_two_that_are_unequal_may_mean_the_same(  # noqa: PLR0917 - one case, by name
+def test_two_that_are_unequal_may_mean_the_same(
     dialect: SqlDialect, column: Column, target: Type, wire: Any, found: Any, same: bool
 ) -> None:
     alike = reading(dialect, column, target).alike
@@ -151,7 +151,14 @@ def test_the_sign_of_a_zero_counts_where_the_target_keeps_it(dialect: SqlDialect
 
 @pytest.mark.parametrize(
     ("text", "digits", "expected"),
-    [("1.50", 1, "1.5"), ("1.5", 3, "1.500"), ("1", 0, "1"), ("1.000", 0, "1"), ("1.01", 1, "1.01"), ("-2", 2, "-2.00")],
+    [
+        ("1.50", 1, "1.5"),
+        ("1.5", 3, "1.500"),
+        ("1", 0, "1"),
+        ("1.000", 0, "1"),
+        ("1.01", 1, "1.01"),
+        ("-2", 2, "-2.00"),
+    ],
 )
 def test_digits_behind_the_point_are_added_and_taken_away_where_they_are_zeros(
     text: str, digits: int, expected: str

@@ -181,7 +181,9 @@ def test_a_sink_of_another_server_is_said_so() -> None:
     world.fill(2)
     world.running = False
     for at, row in world.target.store.lanes.items():
-        world.target.store.lanes[at] = Progress(row.lane, 1, watermark=row.watermark, point=SourcePoint("b", "m.000001", 9))
+        world.target.store.lanes[at] = Progress(
+            row.lane, 1, watermark=row.watermark, point=SourcePoint("b", "m.000001", 9)
+        )
     with pytest.raises(SinkBehind, match="follows another server"):
         world.verify(patience_seconds=3)
 
@@ -342,7 +344,16 @@ def _row(lane: str, generation: int, file: int, offset: int, source_id: str = "s
         ([_row("0", 1, 9, 4), _row("1", 1, 9, 4), _row("7", 1, 1, 4)], 1, []),
         ([Progress("0"), _row("1", 1, 9, 4)], 1, ["0"]),
     ],
-    ids=["all", "one-byte-short", "no-row", "older-generation", "newer-in-queue", "another-server", "old-lane", "no-point"],
+    ids=[
+        "all",
+        "one-byte-short",
+        "no-row",
+        "older-generation",
+        "newer-in-queue",
+        "another-server",
+        "old-lane",
+        "no-point",
+    ],
 )
 def test_which_lanes_have_not_passed_a_place(rows: list[Progress], generation: int, lacking: list[str]) -> None:
     point = SourcePoint("s", "m.000007", 500)

@@ -122,7 +122,7 @@ def _floats(dialect: SqlDialect, column: Column, target: Type, *, signed_zero: b
         sign,
         _one_after_the_other(as_written, sign),
         _same_single if narrow and held_narrow else None,
-        _single_key if narrow else _number_key,
+        _single_key if narrow and (held_narrow or as_written) else _number_key,
     )
 
 
@@ -300,7 +300,7 @@ def _numbers(value: Any) -> Value:
 def _same_singles(one: Any, other: Any) -> bool:
     if not isinstance(one, list) or not isinstance(other, list) or len(one) != len(other):
         return False
-    return all(a == b or _same_single(a, b) for a, b in zip(one, other, strict=True))
+    return all(_with_sign(a) == b or _same_single(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _vector_at_mysql(_column: Column, _target: Type) -> Reading:

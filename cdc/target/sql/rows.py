@@ -27,7 +27,7 @@ class Asker(Protocol):
         """`select` of the rows of these keys, which are not empty, in bulk."""
 
     def beside(self, operator: str, key: Key) -> tuple[str, Sequence[Any]]:
-        """The condition, with its parameters, that a row's key is `operator` (`>`, `<=`) `key` in the order of the key's columns."""
+        """The condition, with its parameters, that a row's key is `operator` (`>`, `<=`) `key`, by the order of its columns."""
 
     def close(self) -> None: ...
 
@@ -134,7 +134,8 @@ class SqlRows:
         self._asker.close()
 
     def _page(self, select: str, limit: int, bounds: Sequence[tuple[str, Key | None]]) -> Answers:
-        conditions, parameters = [], []
+        conditions: list[str] = []
+        parameters: list[Any] = []
         for operator, key in bounds:
             if key is not None:
                 condition, given = self._asker.beside(operator, key)
