@@ -35,6 +35,7 @@ COMMANDS: dict[str, _Command] = {
     "sink": _Command("cdc.cli.run:sink", "sink workers, on any number of machines"),
     "replay": _Command("cdc.cli.replay:replay", "apply the stream again from a position on"),
     "snapshot": _Command("cdc.cli.snapshot:snapshot", "copy tables while the stream runs on"),
+    "verify": _Command("cdc.cli.verify:verify", "compare both sides while they run"),
     "status": _Command("cdc.cli.status:status", "checkpoint, lag, lanes with owner and token, dead letters"),
     "tail": _Command("cdc.cli.tail:tail", "change events as JSON lines"),
     "dlq": _Command("cdc.cli.dlq:dlq", "dead letters: list, show, retry, drop"),

@@ -20,9 +20,11 @@ from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.target.carried import changes_keys, keys_wait, line_of
 from cdc.target.fencing import fenced
+from cdc.target.memory_rows import MemoryRows
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
 from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
 
@@ -308,6 +310,11 @@ class MemoryTarget:
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
         if letters:
             self.writer(_SETTLE_SECONDS).settle(letters, batches)
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        name = str(target_name(self._config.table, schema.db, schema.table))
+        with self.store.changed:
+            return MemoryRows(self.store, name, schema) if name in self.store.tables else None
 
     def describe(self) -> str:
         return "memory of this process"

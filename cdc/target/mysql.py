@@ -18,6 +18,7 @@ from cdc.model.schema import TableSchema
 from cdc.target.mysql_errors import mapping
 from cdc.target.mysql_session import SQL_MODE, Session, database_of
 from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
 from cdc.target.sql.statements import statements
@@ -91,6 +92,24 @@ class MySqlTarget:
             writer.settle(letters, batches)
         finally:
             writer.close()
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.mysql_rows import MySqlAsker  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415
+
+        session = Session(self._config, _SHORT_SECONDS)
+        try:
+            with mapping(f"table {schema.name}"):
+                plan = self._planner(session).look(schema)
+            if plan is not None:
+                # MariaDB has one zero (docs/types.md).
+                layout = Layout(MYSQL, plan, signed_zero=not session.is_mariadb)
+                return SqlRows(layout, MySqlAsker(session, plan))
+        except BaseException:
+            session.close()
+            raise
+        session.close()
+        return None
 
     def describe(self) -> str:
         with self._session() as session:

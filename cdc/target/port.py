@@ -16,6 +16,7 @@ from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, RowRefused, TargetRefused
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.target.rows_port import TableRows
 
 AT_ONCE_CHANGES: Final = 200
 
@@ -200,6 +201,10 @@ class Target(Protocol):
         Where a letter is not there any more it changes nothing and raises TargetBusy: somebody else has settled it, the sink
         may have written newer changes of its row since, and `batches` would put an old image over them; so it does where the
         table of a letter was changed since it was listed. An error leaves all letters where they are."""
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        """What the target has of the source's table, as `schema` says that it is; None where there is no such table. Raises
+        TargetRefused where a sink could not write it: a column or key is missing, or a column cannot hold its values."""
 
     def describe(self) -> str:
         """Product and version, for people: `PostgreSQL 15.20`."""

@@ -19,6 +19,7 @@ from cdc.model.schema import TableSchema
 from cdc.target.port import ColumnFinding, StoredLetter
 from cdc.target.postgresql_connection import Connection, Session, connect
 from cdc.target.postgresql_errors import mapping
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import TargetName, quote_table, shown
 from cdc.target.sql.statements import statements
@@ -101,6 +102,23 @@ class PostgresqlTarget:
                 _check_rights(connection, planner.name(schema.db, schema.table))
         findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
         return {name: found for name, found in findings.items() if found}
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.postgresql_catalog import catalogued  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.postgresql_rows import PostgresqlAsker  # noqa: PLC0415
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415
+
+        plan = self._planner().look(schema)
+        if plan is None:
+            return None
+        connection = connect(self._config, self._application_name, _PATIENCE_SECONDS).connection
+        try:
+            with mapping():
+                table = catalogued(connection, plan)
+        except BaseException:
+            connection.close()
+            raise
+        return SqlRows(Layout(POSTGRESQL, plan), PostgresqlAsker(connection, table))
 
     def describe(self) -> str:
         with self._session() as connection:

@@ -13,6 +13,7 @@ from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused, TargetUnavailable
 from cdc.model.schema import TableSchema
 from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
@@ -69,6 +70,24 @@ class SqliteTarget:
             writer.settle(letters, batches)
         finally:
             writer.close()
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sqlite_rows import SqliteAsker  # noqa: PLC0415
+
+        with mapping(self._path.name):
+            if not self._path.exists():
+                return None
+            connection = connect(self._path, _PATIENCE_SECONDS, create=False)
+        try:
+            plan = self._planner(connection).look(schema)
+        except BaseException:
+            connection.close()
+            raise
+        if plan is None:
+            connection.close()
+            return None
+        return SqlRows(Layout(SQLITE, plan, signed_zero=False), SqliteAsker(connection, plan))
 
     def describe(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

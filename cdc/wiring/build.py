@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cdc.processes.reader import Reader
     from cdc.processes.replay import Rewound
     from cdc.processes.sink import SinkWorker
+    from cdc.processes.verification import Verification
+    from cdc.processes.verify import Options, Watcher
 
 
 def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to: "Sequence | None" = None) -> "Reader":
@@ -56,3 +58,9 @@ def rewind(parts: Parts, asked: str) -> "Rewound":
         targets=parts.targets,
         coordination=parts.coordination,
     )
+
+
+def verification(parts: Parts, options: "Options", watcher: "Watcher") -> "Verification":
+    from cdc.processes.verification import Verification
+
+    return Verification(parts, parts.rows, options, watcher)
