@@ -28,7 +28,8 @@ from cdc.wiring.parts import Parts
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="only count what was changed from there on: rows by table and operation, times, GTIDs; --from may name binlog files alone",
+    help="only count what was changed from there on: rows by table and operation, times, GTIDs; "
+    "--from may name binlog files alone",
 )
 @click.option("--to", "end", metavar="POS", help="with --dry-run: up to there; default: latest, or the files' end")
 @click.option("--table", "tables", multiple=True, metavar="DB.TABLE", help="with --dry-run: these tables only, with * and ?")

@@ -72,8 +72,8 @@ class _Asked:
     "keys",
     multiple=True,
     metavar="KEY",
-    help="""this row only: the key's value; of several columns as JSON, '{"id": 5, "place": "a"}' or '[5, "a"]' in key order; again """
-    "for more. A row whose key changed is found by the old one and by the new one",
+    help="""this row only: the key's value; of several columns as JSON, '{"id": 5, "place": "a"}' or '[5, "a"]' in key order; """
+    "again for more. A row whose key changed is found by the old one and by the new one",
 )
 @click.option("--values", is_flag=True, help="on a terminal: what the columns had, also without --key")
 @click.option("--query", is_flag=True, help="with the statement, where the binlog has it")
@@ -241,7 +241,8 @@ def _reverse(config: ConnectorConfig, asked: _Asked) -> int:
         for seen in look(RangeProgress(looked_at, "reading").items(), asked.choice):
             reversal.take(seen)
         title = [
-            f"Undoes {_what(asked.choice)} from {looked_at.begin.position} to {looked_at.to or 'the end of the files'}, newest first.",
+            f"Undoes {_what(asked.choice)}, newest first,",
+            f"from {looked_at.begin.position} to {looked_at.to or 'the end of the files'}.",
             f"{'MariaDB' if looked_at.flavor == 'mariadb' else 'MySQL'}, connector {config.name}.",
         ]
         for piece in reversal.lines(title):

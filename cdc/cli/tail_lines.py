@@ -20,8 +20,8 @@ _INDENT = "    "
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One change. `key`, `new_key`: the same but for an update that changed the key; {} where there is none. `note`: of what has no
-    row: the statement that altered a table."""
+    """One change. `key`, `new_key`: the same but for an update that changed the key; {} where there is none. `note`: of what has
+    no row: the statement that altered a table."""
 
     commit_us: int
     transaction: str

@@ -1,8 +1,8 @@
 """Sets of keys, one for each table, that need not fit memory.
 
-They lie in a private SQLite database, which keeps the pages that it needs in a cache of fixed size and the others in a file that is
-gone when it is closed (https://www.sqlite.org/inmemorydb.html, "Temporary Databases"). Sorted runs of our own would need a merge,
-and bring nothing else: a key is written once, whatever the number of its changes, and read once.
+They lie in a private SQLite database, which keeps the pages that it needs in a cache of fixed size and the others in a file
+that is gone when it is closed (https://www.sqlite.org/inmemorydb.html, "Temporary Databases"). Sorted runs of our own would need
+a merge, and bring nothing else: a key is written once, whatever the number of its changes, and read once.
 """
 
 import sqlite3

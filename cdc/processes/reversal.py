@@ -45,15 +45,15 @@ class KeptBack:
         found = [column.name for column in schema.columns if matches(self._patterns, f"{schema.name}.{column.name}")]
         if found:
             raise TableRefused(
-                f"table {schema.name} has columns that are masked or excluded ({', '.join(found)}): their values are kept back, and "
-                "a statement that undoes a change would hold them",
+                f"table {schema.name} has columns that are masked or excluded ({', '.join(found)}): their values are kept back, "
+                "and a statement that undoes a change would hold them",
                 hint="choose other tables (--table), or use a connector file that may show these columns",
             )
 
 
 class TypesTold:
-    """MariaDB logs UUID, INET4 and INET6 as the bytes in which it stores them, and says BINARY: only a CREATE TABLE that was read,
-    or the server itself, tells which one a column is. `present`: the type of each `db.table.column` at the server now."""
+    """MariaDB logs UUID, INET4 and INET6 as the bytes in which it stores them, and says BINARY: only a CREATE TABLE that was
+    read, or the server itself, tells which one a column is. `present`: the type of each `db.table.column` at the server now."""
 
     def __init__(self, flavor: str, present: dict[str, str], tables: Iterable[TableVersion] = ()) -> None:
         self._asks = flavor == "mariadb"
@@ -74,8 +74,8 @@ class TypesTold:
 
 
 class Reversal:
-    """Takes what was seen; `lines` is the script. `spool`: an empty file of its own. `computed`: of `db.table.column`, whether the
-    server computes it. `changes`: statements in the script; `refused`: what it cannot undo, or not exactly."""
+    """Takes what was seen; `lines` is the script. `spool`: an empty file of its own. `computed`: of `db.table.column`, whether
+    the server computes it. `changes`: statements in the script; `refused`: what it cannot undo, or not exactly."""
 
     def __init__(
         self, spool: IO[bytes], kept_back: KeptBack, types: TypesTold, computed: Callable[[str], bool]
@@ -116,7 +116,8 @@ class Reversal:
             end -= _LENGTH_BYTES + length
             self._spool.seek(end)
             yield self._spool.read(length).decode()
-        yield f"-- {self.changes} statements" + (f"; {self.refused} not undone, or not exactly" if self.refused else "") + "\n"
+        refused = f"; {self.refused} not undone, or not exactly" if self.refused else ""
+        yield f"-- {self.changes} statements{refused}\n"
 
     def _row(self, seen: RowSeen) -> None:
         if seen.schema.fingerprint() not in self._checked:
@@ -136,7 +137,8 @@ class Reversal:
         lines = [f"-- was: {seen.query}"] if seen.query else []
         if made.refused:
             key = ", ".join(seen.change.key)
-            lines.append(f"-- NOT UNDONE: {_WORDS[seen.change.op]} of a row of {seen.schema.name} (key {key}): {made.refused}")
+            what = f"{_WORDS[seen.change.op]} of a row of {seen.schema.name} (key {key})"
+            lines.append(f"-- NOT UNDONE: {what}: {made.refused}")
         lines += [f"-- NOT EXACT: {one}" for one in made.doubts]
         return "".join(f"{escape(line)}\n" for line in lines)
 
@@ -173,7 +175,8 @@ class Reversal:
             return
         self._spool.seek(self._begun_at)
         self._spool.truncate()
-        self._write(f"\n-- NOT UNDONE: {_named(self._transaction)}: the files end inside it; it may never have been committed\n")
+        why = "the files end inside it; it may never have been committed"
+        self._write(f"\n-- NOT UNDONE: {_named(self._transaction)}: {why}\n")
         self.refused += 1
         self._begun_at = None
 

@@ -43,9 +43,9 @@ class Committed:
 
 @dataclass(slots=True)
 class TableTouched:
-    """`key`: the key's columns at the end, in key order; () where no row was changed. `ops`: change events by operation, `c`, `u`,
-    `d`; a changed key is a `d` and a `c`. `truncated`: how often it was emptied. `whole`: why its keys do not tell which rows were
-    touched, so that all rows count; "" where they tell."""
+    """`key`: the key's columns at the end, in key order; () where no row was changed. `ops`: change events by operation, `c`,
+    `u`, `d`; a changed key is a `d` and a `c`. `truncated`: how often it was emptied. `whole`: why its keys do not tell which rows
+    were touched, so that all rows count; "" where they tell."""
 
     db: str
     table: str
@@ -112,8 +112,8 @@ class Touched:
         self.end = boundary(item) or self.end
 
     def gtids(self) -> str:
-        """Of all transactions from `begin` to `end`: MySQL's as a set, MariaDB's as the last of each domain that went on; "" where
-        the source has none."""
+        """Of all transactions from `begin` to `end`: MySQL's as a set, MariaDB's as the last of each domain that went on; ""
+        where the source has none."""
         after, before = gtids(self._flavor, self.end.gtid_set), gtids(self._flavor, self.begin.gtid_set)
         if isinstance(after, MysqlGtids) and isinstance(before, MysqlGtids):
             return after.minus(before).text()

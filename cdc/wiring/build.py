@@ -63,9 +63,9 @@ def rewind(parts: Parts, asked: str) -> "Rewound":
 def refresh(
     parts: Parts, touched: "Touched", send: "Callable[[str, str, Iterable[Key]], None]"
 ) -> "list[TableTouched]":
-    """Hands the keys of each touched table to `send` (database, table, keys), table by table. Returns the tables whose keys do not
-    tell which rows are to be brought to their present state, all of them then: nothing of those is sent. A table that the source
-    does not have any more is left out: its rows went with it, through the stream."""
+    """Hands the keys of each touched table to `send` (database, table, keys), table by table. Returns the tables whose keys do
+    not tell which rows are to be brought to their present state, all of them then: nothing of those is sent. A table that the
+    source does not have any more is left out: its rows went with it, through the stream."""
     present = {(table.db, table.table): table for table in parts.source.tables()}
     whole = []
     for table in touched.tables:

@@ -99,7 +99,7 @@ def _definition(kind: Kind, as_key: bool) -> str:
 
 
 def _is_key(kind: Kind) -> bool:
-    """Of texts in many charsets a few are enough; what cannot be a whole key, or not here (an ENUM with a member ''), is left out."""
+    """Of texts in many charsets a few are enough; what cannot be a whole key is left out, and an ENUM with a member ''."""
     column = kind.column
     if "" in column.members:
         return False
@@ -199,7 +199,8 @@ def _quoted(name: str) -> str:
 
 def test_only_the_chosen_row_comes_back_and_later_changes_of_other_columns_stay(looked_at: LookedAt) -> None:
     looked_at.sql(
-        "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, seen TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6))",
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, "
+        "seen TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6))",
         "INSERT INTO t (id, a, b, seen) VALUES (1, 1, 1, '2020-01-01'), (2, 2, 2, '2020-01-01')",
     )
     looked_at.mark()
@@ -217,7 +218,8 @@ def test_only_the_chosen_row_comes_back_and_later_changes_of_other_columns_stay(
 
 def test_generated_columns_are_left_to_the_server(looked_at: LookedAt) -> None:
     looked_at.sql(
-        "CREATE TABLE t (id INT PRIMARY KEY, a INT, v INT GENERATED ALWAYS AS (a + 1) VIRTUAL, s INT GENERATED ALWAYS AS (a * 2) STORED, KEY (v))",
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT, v INT GENERATED ALWAYS AS (a + 1) VIRTUAL, "
+        "s INT GENERATED ALWAYS AS (a * 2) STORED, KEY (v))",
         "INSERT INTO t (id, a) VALUES (1, 1), (2, 2), (3, 3)",
     )
     before = looked_at.rows("SELECT * FROM t")

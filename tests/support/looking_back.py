@@ -14,7 +14,7 @@ from tests.support.shop import Done, called
 
 
 class LookedAt:
-    """Captures everything in the database; `start` is the place where it was made. `source`: keys of the connector file's source."""
+    """Captures everything in the database; `start` is where it was made. `source`: keys of the connector file's source."""
 
     def __init__(self, database: Database, folder: Path, **source: Any) -> None:
         self.database = database

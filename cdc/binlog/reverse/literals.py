@@ -1,8 +1,8 @@
 """Wire values as literals in the source's own SQL, MySQL's and MariaDB's, for statements that people read and run.
 
 Pure. Unlike the target's (cdc.target.mysql_literals) they depend on no sql_mode and on no character set of the session: no
-backslash, no character that a terminal or an editor takes for a command. What is not plain text stands in hex: MySQL manual, 11.1.4
-"Hexadecimal Literals", 12.3.8 "Character Set Introducers"; MariaDB documentation, "Hexadecimal Literals".
+backslash, no character that a terminal or an editor takes for a command. What is not plain text stands in hex: MySQL manual,
+11.1.4 "Hexadecimal Literals", 12.3.8 "Character Set Introducers"; MariaDB documentation, "Hexadecimal Literals".
 """
 
 import math
