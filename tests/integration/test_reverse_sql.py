@@ -301,3 +301,22 @@ def test_archived_files_alone_are_undone_too(any_source_db: Database, tmp_path: 
     looked_at.run(done.stdout)
     assert looked_at.rows("SELECT * FROM t") == before
 
+
+
+def test_a_binary_that_may_be_a_uuid_is_not_guessed(mariadb_db: Database, tmp_path: Path) -> None:
+    """The server says which one it is; files alone do not."""
+    looked_at = LookedAt(mariadb_db, tmp_path)
+    looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, u UUID)", "INSERT INTO t VALUES (1, '123e4567-e89b-12d3-a456-426655440000')")
+    before = looked_at.rows("SELECT id, CAST(u AS CHAR) FROM t")
+    start = looked_at.mark()
+    looked_at.sql("DELETE FROM t")
+    end = looked_at.now()
+    file, _, offset = start.partition(":")
+    (copy,) = copy_binlogs(mariadb_db, tmp_path / "copies", file)
+    done = looked_at.tail("--reverse-sql", start=f"file://{copy}:{offset}", to=end)
+    assert done.returncode == 1
+    assert "NOT UNDONE: DELETE" in done.stdout
+    assert "UUID" in done.stdout
+    assert commands(done.stdout) == []
+    looked_at.run(looked_at.reverse_sql())
+    assert looked_at.rows("SELECT id, CAST(u AS CHAR) FROM t") == before
