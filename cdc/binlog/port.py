@@ -154,6 +154,9 @@ class Source(Protocol):
     def describe(self) -> str:
         """Product and version: `MySQL 9.7.0`."""
 
+    def flavor(self) -> str:
+        """mysql or mariadb, whatever the URL says."""
+
     def end(self) -> SourcePoint:
         """The boundary after the last committed transaction."""
 
@@ -180,12 +183,19 @@ class Source(Protocol):
     def bytes_behind(self, position: FilePosition) -> int:
         """Bytes of binlog between `position` and the end. Raises SourceChanged where that lies beyond the end."""
 
+    def bytes_between(self, begin: FilePosition, end: FilePosition) -> int:
+        """Bytes of binlog between two places, archived files included; 0 where `end` lies before `begin`."""
+
     def seconds_until_purged(self, file: str) -> float | None:
         """Until the server may purge `file` by its own expiry; None where it never does."""
 
     def tables(self) -> Sequence[TableSchema]:
         """The captured tables as they stand now (information_schema): for `cdc check` and for what a new generation
         fixes, never for reading events."""
+
+    def generated_columns(self) -> frozenset[str]:
+        """`db.table.column` of captured tables' columns that the server computes, virtual and stored ones, as they stand now: what
+        a statement that is to be run now must not write."""
 
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         """`db.table` of captured tables that have a unique key beside the primary one, sorted."""

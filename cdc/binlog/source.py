@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cdc.binlog.archive.joined import Joined
 from cdc.binlog.checks import checks, refuse_unsafe
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
+from cdc.binlog.files_between import bytes_between
 from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Finding
@@ -16,7 +17,7 @@ from cdc.binlog.server import Server
 from cdc.binlog.shapes import shapes_at, unaltered
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.tables import baseline, captured_tables, tables_with_further_unique_keys
+from cdc.binlog.tables import baseline, captured_tables, generated_columns, tables_with_further_unique_keys
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceChanged
@@ -49,6 +50,9 @@ class BinlogSource:
 
     def describe(self) -> str:
         return self._server.product().name
+
+    def flavor(self) -> str:
+        return self._server.product().flavor
 
     def end(self) -> SourcePoint:
         status = self._server.status()
@@ -151,6 +155,9 @@ class BinlogSource:
                 behind += file.size_bytes
         return behind
 
+    def bytes_between(self, begin: FilePosition, end: FilePosition) -> int:
+        return bytes_between(self._joined.files(begin.file), begin, end)
+
     def seconds_until_purged(self, file: str) -> float | None:
         """A file may go when its last event, which is as old as the next file, is older than the expiry."""
         expiry = self._server.expiry_seconds()
@@ -171,6 +178,9 @@ class BinlogSource:
 
     def tables(self) -> Sequence[TableSchema]:
         return captured_tables(self._server, TableFilter(self._config.tables))
+
+    def generated_columns(self) -> frozenset[str]:
+        return generated_columns(self._server, TableFilter(self._config.tables))
 
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         return tables_with_further_unique_keys(self._server, TableFilter(self._config.tables))

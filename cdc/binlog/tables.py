@@ -76,6 +76,17 @@ def captured_tables(server: Server, captures: Callable[[str, str], bool]) -> lis
     ]
 
 
+def generated_columns(server: Server, captures: Callable[[str, str], bool]) -> frozenset[str]:
+    """`db.table.column` of those that the server computes. EXTRA says VIRTUAL GENERATED or STORED GENERATED; MySQL's
+    DEFAULT_GENERATED is a default, and no such column."""
+    return frozenset(
+        f"{db}.{table}.{row.name}"
+        for (db, table), rows in _described(server, captures).items()
+        for row in rows
+        if _is_generated(row)
+    )
+
+
 def tables_with_further_unique_keys(server: Server, captures: TableFilter) -> list[str]:
     return sorted(
         f"{db}.{table}"
@@ -167,6 +178,10 @@ def _in_order_of_creation(server: Server, name: TableName, indexes: Sequence[Ind
 def _is_virtual(row: _Described) -> bool:
     """EXTRA is `VIRTUAL GENERATED`, with `, INVISIBLE` behind it at MariaDB."""
     return "VIRTUAL GENERATED" in row.extra.upper()
+
+
+def _is_generated(row: _Described) -> bool:
+    return _is_virtual(row) or any(word in row.extra.upper() for word in ("STORED GENERATED", "PERSISTENT"))
 
 
 def _without_virtual(index: Index, rows: Iterable[_Described]) -> Index:

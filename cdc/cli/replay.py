@@ -1,12 +1,15 @@
-"""`cdc replay FILE --from POS`: the rewind."""
+"""`cdc replay FILE --from POS`: the rewind, and what a range holds (`--dry-run`)."""
 
 from typing import Any
 
 import click
 
+from cdc.cli.dry_run import dry_run as count
 from cdc.cli.screen import console, print_json
 from cdc.model.errors import UsageError
+from cdc.model.file_url import is_file_urls
 from cdc.processes.replay import Rewound
+from cdc.processes.row_choice import choice
 from cdc.wiring import build
 from cdc.wiring.connector_file import load
 from cdc.wiring.parts import Parts
@@ -22,13 +25,26 @@ from cdc.wiring.parts import Parts
     help="file:offset, a GTID set, an ISO time, earliest, or an archived file that source.archives has too: "
     "file:///folder/mysql-bin.000042:4. What the server has purged is read from source.archives",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="only count what was changed from there on: rows by table and operation, times, GTIDs; "
+    "--from may name binlog files alone",
+)
+@click.option("--to", "end", metavar="POS", help="with --dry-run: up to there; default: latest, or the files' end")
+@click.option("--table", "tables", multiple=True, metavar="DB.TABLE", help="with --dry-run: these tables only, with * and ?")
 @click.option("--json", "as_json", is_flag=True)
-def replay(file: str, from_: str, as_json: bool) -> None:
+def replay(file: str, from_: str, dry_run: bool, end: str | None, tables: tuple[str, ...], as_json: bool) -> None:
     """Rewinds: a new generation, in which the stream is applied again, in order, from POS to the present and on.
 
-    Running processes take it up by themselves; otherwise the next `cdc run` does.
+    Running processes take it up by themselves; otherwise the next `cdc run` does. With --dry-run nothing is changed.
     """
     config = load(file)
+    if dry_run:
+        count(config, from_, end or (None if is_file_urls(from_) else "latest"), choice(tables, ()), as_json=as_json)
+        return
+    if end is not None or tables:
+        raise UsageError("--to and --table are for --dry-run", hint="a rewind goes on to the present, with all tables")
     if config.queue.url.scheme == "memory":
         raise UsageError("a queue in memory ends with its process", hint="set source.start, and use `cdc run`")
     with Parts(config) as parts:

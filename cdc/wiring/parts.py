@@ -43,11 +43,6 @@ class Parts:
         self._close.callback(source.close)
         return source
 
-    @property
-    def rows(self) -> RowSource:
-        """The source once more: its tables as they are now."""
-        return cast(RowSource, self.source)  # every adapter of cdc.binlog.registry is both
-
     @cached_property
     def queue(self) -> Queue:
         from cdc.queue.registry import open_queue  # noqa: PLC0415
