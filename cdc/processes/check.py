@@ -6,6 +6,7 @@ subject a line in docs/doctor.md. Nothing is written anywhere.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,29 +30,54 @@ class Check(NamedTuple):
     needs: str = ""
 
 
+class _Told(NamedTuple):
+    """Of one part. `troubled`: some check could not be done."""
+
+    findings: Sequence[Finding]
+    troubled: bool
+
+
 def run_checks(parts: Parts) -> list[Finding]:
-    """All findings, in the order of CHECKS. Never raises a CdcError. A part that is down is asked once."""
+    """All findings, part by part. Never raises a CdcError. The parts are asked side by side, since one that does not answer takes its
+    time to be given up; one that is down is asked once."""
     tables, sizes, trouble = _tables(parts)
     facts = Facts(parts, tables, sizes)
+    asked = {"source": facts, "queue": facts, "coordination": facts}
+    asked |= {f"sink {sink}": replace(facts, sink=sink) for sink in parts.config.all_sinks}
+
+    def ask(part: str) -> _Told:
+        if part == "source" and trouble is not None:
+            return _Told([replace(found, part=part) for found in _source_in_trouble(parts, trouble)], True)
+        return _told(part, asked[part], needing=False)
+
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        told = dict(zip(asked, pool.map(ask, asked), strict=True))
     findings: list[Finding] = []
-    # `down` are not asked again; what needs another part needs it without trouble.
-    down, troubled = set[str](), set[str]()
-    if trouble is not None:
-        findings += [replace(found, part="source") for found in _source_in_trouble(parts, trouble)]
-        down, troubled = {"source"}, {"source"}
-    for check in CHECKS:
-        for sink in parts.config.all_sinks if check.part == "target" else ("",):
-            part = f"sink {sink}" if sink else check.part
-            if part in down or check.needs in troubled:
-                continue
-            try:
-                for found in check.run(replace(facts, sink=sink)):
-                    findings.append(replace(found, part=part))
-            except CdcError as error:
-                findings += _unless_known(_of_error(part, check.part, error), findings)
-                troubled.add(part)
-                down |= {part} if isinstance(error, RetryableError) else set()
+    troubled = frozenset(part for part, one in told.items() if one.troubled)
+    for part, one in told.items():
+        findings += one.findings
+        if part not in troubled:
+            findings += _told(part, asked[part], needing=True, without=troubled).findings
     return findings
+
+
+def _told(part: str, facts: Facts, *, needing: bool, without: frozenset[str] = frozenset()) -> _Told:
+    """What the checks say that need no other part, or those that do, and not one of `without`."""
+    kind = "target" if facts.sink else part
+    findings: list[Finding] = []
+    troubled = False
+    for check in CHECKS:
+        if check.part != kind or bool(check.needs) != needing or check.needs in without:
+            continue
+        try:
+            for found in check.run(facts):
+                findings.append(replace(found, part=part))  # noqa: PERF401 - what came before an error counts
+        except CdcError as error:
+            findings += _unless_known(Finding("error", kind, error.message, error.hint, part), findings)
+            troubled = True
+            if isinstance(error, RetryableError):
+                break
+    return _Told(findings, troubled)
 
 
 def _source_in_trouble(parts: Parts, trouble: CdcError) -> Sequence[Finding]:
@@ -72,13 +98,9 @@ def _tables(parts: Parts) -> tuple[Sequence[TableSchema] | None, Mapping[str, Ta
         return None, {}, error
 
 
-def _of_error(part: str, subject: str, error: CdcError) -> Finding:
-    return Finding("error", subject, error.message, error.hint, part)
-
-
 def _unless_known(finding: Finding, so_far: Sequence[Finding]) -> list[Finding]:
     """What stops several checks is one finding."""
-    known = [one for one in so_far if (one.level, one.part, one.text) == ("error", finding.part, finding.text)]
+    known = [one for one in so_far if (one.level, one.text) == ("error", finding.text)]
     return [] if known else [finding]
 
 

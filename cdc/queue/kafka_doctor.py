@@ -115,7 +115,7 @@ def _cleanup(topic: TopicFacts) -> Iterator[Finding]:
 def _retention(topic: TopicFacts) -> Iterator[Finding]:
     limits = {name: topic.settings.get(name, "-1") for name in ("retention.ms", "retention.bytes")}
     shown = {
-        "retention.ms": lambda value: f"after {int(value) / 3_600_000:g} hours",
+        "retention.ms": lambda value: f"after {int(value) / 3_600_000:g} h",
         "retention.bytes": lambda value: f"beyond {int(value) / 2**20:,.0f} MiB of a partition",
     }
     bounded = [shown[name](value) for name, value in limits.items() if value not in {"-1", ""}]

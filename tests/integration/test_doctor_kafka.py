@@ -46,7 +46,7 @@ def test_a_topic_that_keeps_everything_is_fine(kafka: Server, admin: AdminClient
 @pytest.mark.parametrize(
     ("settings", "subject", "level", "words"),
     [
-        ({"retention.ms": "3600000"}, "retention", "warning", "after 1 hours"),
+        ({"retention.ms": "3600000"}, "retention", "warning", "after 1 h"),
         ({"retention.bytes": "10485760"}, "retention", "warning", "beyond 10 MiB"),
         ({"cleanup.policy": "compact"}, "cleanup.policy", "error", "compacted"),
         ({"max.message.bytes": "20000"}, "max.message.bytes", "warning", "20000"),

@@ -138,7 +138,7 @@ def test_a_replica_and_its_master(start_redis: Callable[..., Server]) -> None:
         only(found, "role", "error")
         assert about(look(master.url), "role") == []
         assert "1 connected" in about(look(master.url), "replicas", "ok")[0].text
-    assert "READONLY" in only(of_queue(replica.url), "state", "error").text.upper()
+    assert "read only replica" in only(of_queue(replica.url), "state", "error").text
 
 
 def test_a_server_that_is_full_says_so(start_redis: Callable[..., Server]) -> None:
