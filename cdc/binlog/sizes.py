@@ -1,5 +1,5 @@
-"""How large the captured tables are, by the server's statistics, which are estimates ("The INFORMATION_SCHEMA TABLES Table": InnoDB's
-row count is one, and may be cached for information_schema_stats_expiry seconds)."""
+"""How large the captured tables are, by the server's statistics, which are estimates ("The INFORMATION_SCHEMA TABLES Table":
+InnoDB's row count is one, and may be cached for information_schema_stats_expiry seconds)."""
 
 from collections import defaultdict
 from collections.abc import Callable

@@ -1,13 +1,13 @@
-"""What `cdc check` asks of a Redis, whatever it is used for. Nothing is written: commands are put to the server inside a transaction
-that is never executed, and it refuses at once those that it would not do.
+"""What `cdc check` asks of a Redis, whatever it is used for. Nothing is written: commands are put to the server inside a
+transaction that is never executed, and it refuses at once those that it would not do.
 
-The order of the server's checks (processCommand in server.c): name and number of arguments, rights (ACL) to command and keys, slot,
-memory, state of disk and replicas, and only then is the command queued by MULTI.
+The order of the server's checks (processCommand in server.c): name and number of arguments, rights (ACL) to command and keys,
+slot, memory, state of disk and replicas, and only then is the command queued by MULTI.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import redis
 from redis import exceptions as driver
@@ -31,7 +31,7 @@ def server_for(client: Client, key: str) -> redis.Redis:
     """The server that has `key`. Raises cdc.connect.redis.ERRORS."""
     if isinstance(client, RedisCluster):
         node = client.get_node_from_key(key)  # type: ignore[no-untyped-call]
-        return cast(redis.Redis, client.get_redis_connection(node))  # type: ignore[no-untyped-call]
+        return client.get_redis_connection(node)
     return client
 
 
@@ -103,7 +103,9 @@ def rights(refused: Sequence[Refused], url: Url, prefix: str, *, transacts: bool
         )
     others = {explain(one.error, url): one.command for one in refused if one not in denied}
     for text, command in others.items():
-        yield Finding("error", "state", f"{command} is refused now: {text}", "look at the server's memory, disk and role")
+        yield Finding(
+            "error", "state", f"{command} is refused now: {text}", "look at the server's memory, disk and role"
+        )
 
 
 def version(facts: Mapping[str, Any], oldest: tuple[int, int], url: Url) -> Finding:

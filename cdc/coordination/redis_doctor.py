@@ -19,7 +19,9 @@ def findings(client: Client, url: Url, prefix: str) -> Sequence[Finding]:
         return found
     facts = facts_of(server)
     kept = "on" if int(facts.get("aof_enabled", 0)) else "off"
-    restart = "leases and tokens outlive a restart" if kept == "on" else "a restart may forget leases; tokens still grow"
+    restart = (
+        "leases and tokens outlive a restart" if kept == "on" else "a restart may forget leases; tokens still grow"
+    )
     return [
         version(facts, OLDEST, url),
         *found,

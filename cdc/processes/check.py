@@ -38,8 +38,8 @@ class _Told(NamedTuple):
 
 
 def run_checks(parts: Parts) -> list[Finding]:
-    """All findings, part by part. Never raises a CdcError. The parts are asked side by side, since one that does not answer takes its
-    time to be given up; one that is down is asked once."""
+    """All findings, part by part. Never raises a CdcError. The parts are asked side by side, since one that does not answer
+    takes its time to be given up; one that is down is asked once."""
     tables, sizes, trouble = _tables(parts)
     facts = Facts(parts, tables, sizes)
     asked = {"source": facts, "queue": facts, "coordination": facts}
@@ -220,9 +220,7 @@ def _dead_letters(facts: Facts) -> Iterator[Finding]:
 
 def _nothing_to_apply(facts: Facts) -> Iterator[Finding]:
     if facts.tables and not facts.sink_tables():
-        yield Finding(
-            "warning", "sink.tables", "no captured table matches the sink's tables", "correct the patterns"
-        )
+        yield Finding("warning", "sink.tables", "no captured table matches the sink's tables", "correct the patterns")
 
 
 CHECKS: tuple[Check, ...] = (

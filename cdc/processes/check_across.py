@@ -1,5 +1,5 @@
-"""Checks that need more than one part of a connector: what the source keeps against the checkpoint and a first copy, what its rows
-may become against the queue. From `Facts` to findings, as cdc.processes.check says."""
+"""Checks that need more than one part of a connector: what the source keeps against the checkpoint and a first copy, what its
+rows may become against the queue. From `Facts` to findings, as cdc.processes.check says."""
 
 from collections.abc import Iterator
 

@@ -12,8 +12,8 @@ from cdc.processes.parts import Parts
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`tables`: the captured tables as they stand now; None where the source could not be asked; `sizes` is then empty. `sink`: of
-    which sink a check of targets is asked, else ""."""
+    """`tables`: the captured tables as they stand now; None where the source could not be asked; `sizes` is then empty.
+    `sink`: of which sink a check of targets is asked, else ""."""
 
     parts: Parts
     tables: Sequence[TableSchema] | None

@@ -1,4 +1,5 @@
-"""What `cdc check` reckons before anything has run: how long a first copy takes, how large messages are. Pure; estimates, all of them."""
+"""What `cdc check` reckons before anything has run: how long a first copy takes, how large messages are. Pure; estimates, all
+of them."""
 
 from collections.abc import Iterable
 from typing import Final

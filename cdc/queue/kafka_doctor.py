@@ -69,7 +69,11 @@ def _partitions(topic: TopicFacts, lanes: int) -> Iterator[Finding]:
 
 
 def _replicas(topic: TopicFacts) -> Iterator[Finding]:
-    in_sync = int(topic.settings.get("min.insync.replicas", "1") or 1)
+    told = topic.settings.get("min.insync.replicas")
+    if not told:
+        yield Finding("ok", "replicas", f"topic {topic.name} has {topic.replicas} replica(s)")
+        return
+    in_sync = int(told)
     text = f"topic {topic.name} has {topic.replicas} replica(s), min.insync.replicas={in_sync}"
     if in_sync > topic.replicas:
         yield Finding(

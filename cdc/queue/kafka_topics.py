@@ -90,8 +90,8 @@ class Topics:
             return lines + self._judged(topic, partitions[topic])
 
     def findings(self, topics: Sequence[str]) -> Iterator[Finding]:
-        """What is there now, of `topics` (those of lanes) and of the connector's own; raises QueueUnavailable and QueueRefused where
-        the brokers cannot be asked."""
+        """What is there now, of `topics` (those of lanes) and of the connector's own; raises QueueUnavailable and QueueRefused
+        where the brokers cannot be asked."""
         config = self._config
         needed_bytes = config.queue.max_message_bytes + BATCH_OVERHEAD_BYTES
         with self._lock:

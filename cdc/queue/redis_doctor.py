@@ -1,4 +1,5 @@
-"""Whether a Redis is fit for Redis Streams as a queue: rights, kind of server, eviction, persistence, and room for a full backlog."""
+"""Whether a Redis is fit for Redis Streams as a queue: rights, kind of server, eviction, persistence, and room for a full
+backlog."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -72,9 +72,7 @@ class MySqlTarget:
         from cdc.target.doctor import mysql as doctor  # noqa: PLC0415 - for `cdc check` alone
 
         with self._session() as session:
-            found = doctor.findings(
-                session, self._planner(session), tables, makes_tables=self._config.create_tables
-            )
+            found = doctor.findings(session, self._planner(session), tables, makes_tables=self._config.create_tables)
             return tuple(found)
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:

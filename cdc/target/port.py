@@ -91,8 +91,8 @@ class ColumnFinding:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What will be applied, for `Target.findings`: a table as the source has it. `unique`: its columns' sets that are unique there
-    beside the primary key. `lanes`: how many lanes run side by side."""
+    """What will be applied, for `Target.findings`: a table as the source has it. `unique`: its columns' sets that are unique
+    there beside the primary key. `lanes`: how many lanes run side by side."""
 
     schema: TableSchema
     unique: tuple[frozenset[str], ...] = ()

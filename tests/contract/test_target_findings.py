@@ -1,4 +1,5 @@
-"""What every target tells `cdc check` of tables that would refuse or change what is applied: found where it is, and not where not."""
+"""What every target tells `cdc check` of tables that would refuse or change what is applied: found where it is, and not where
+not."""
 
 from dataclasses import replace
 

@@ -1,6 +1,6 @@
 """What `cdc check` finds at a real Kafka. What takes several brokers to show is in tests/unit/test_kafka_doctor.py."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 
 import pytest
@@ -16,10 +16,10 @@ FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": 
 
 
 @pytest.fixture
-def admin(kafka: Server) -> Iterator[AdminClient]:
+def admin(kafka: Server) -> AdminClient:
     if "tansu" in kafka.how:
         pytest.skip("Tansu tells no settings of topics")
-    yield AdminClient({"bootstrap.servers": kafka.url.removeprefix("kafka://")})
+    return AdminClient({"bootstrap.servers": kafka.url.removeprefix("kafka://")})
 
 
 class Topic:
@@ -62,7 +62,9 @@ def test_settings_of_a_topic(
 
 
 def test_fewer_partitions_than_lanes(kafka: Server, admin: AdminClient) -> None:
-    assert "1 partition(s), and 2 lanes" in only(Topic(kafka, admin, 1, FOR_EVER).findings(), "partitions", "error").text
+    assert (
+        "1 partition(s), and 2 lanes" in only(Topic(kafka, admin, 1, FOR_EVER).findings(), "partitions", "error").text
+    )
 
 
 def test_topics_that_the_reader_makes_are_fine(kafka: Server) -> None:

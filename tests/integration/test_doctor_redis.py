@@ -1,4 +1,5 @@
-"""What `cdc check` finds at a real Redis: each missing right by its command, kind of server, room, and nothing written by looking."""
+"""What `cdc check` finds at a real Redis: each missing right by its command, kind of server, room, and nothing written by
+looking."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -52,9 +52,7 @@ def items(any_source_db: Database) -> Database:
     return any_source_db
 
 
-@pytest.mark.parametrize(
-    ("variable", "as_started"), [("sync_binlog", "0"), ("innodb_flush_log_at_trx_commit", "2")]
-)
+@pytest.mark.parametrize(("variable", "as_started"), [("sync_binlog", "0"), ("innodb_flush_log_at_trx_commit", "2")])
 def test_commits_that_a_crash_may_take_back(items: Database, variable: str, as_started: str) -> None:
     assert "crash" in only(checked_db(items), variable, "warning").text
     with globally(items, variable, "1", as_started):

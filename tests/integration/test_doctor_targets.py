@@ -19,9 +19,7 @@ from tests.integration.test_source_check import globally
 from tests.support.doctor import about, not_fine, only
 from tests.support.targets import ORDERS, Place, inserts, order, write
 
-FILES = TableSchema(
-    "shop", "files", (Column("id", "int", nullable=False), Column("body", "longblob")), ("id",)
-)
+FILES = TableSchema("shop", "files", (Column("id", "int", nullable=False), Column("body", "longblob")), ("id",))
 LEASE_SECONDS = 2.0
 PASSWORD = "Some-pass-1"
 
@@ -207,7 +205,9 @@ def test_rights_to_make_and_to_change_tables(any_source_db: Database) -> None:
 def test_rights_on_own_tables_at_mysql(any_source_db: Database) -> None:
     make_tables(database_url(any_source_db))
     making = "GRANT CREATE, ALTER, DROP, INDEX ON {db}.* TO {user}"
-    tables = [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {{db}}.{name} TO {{user}}" for name in ("orders", "_cdc_progress")]
+    tables = [
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {{db}}.{name} TO {{user}}" for name in ("orders", "_cdc_progress")
+    ]
     with user(any_source_db, making, *tables, "GRANT SELECT, DELETE ON {db}._cdc_dead_letters TO {user}") as url:
         assert "lacks INSERT on table _cdc_dead_letters" in only(found(url), "rights", "error").text
 

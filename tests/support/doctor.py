@@ -16,7 +16,7 @@ OF_LOCAL_SERVERS = frozenset(
 
 
 def is_of_local_servers(part: str, subject: str) -> bool:
-    return (part.split()[0].replace("sink", "target"), subject) in OF_LOCAL_SERVERS
+    return (part.split(maxsplit=1)[0].replace("sink", "target"), subject) in OF_LOCAL_SERVERS
 
 
 def not_fine(findings: Iterable[Finding], part: str) -> list[Finding]:

@@ -1,7 +1,7 @@
 """What `cdc check` finds out about a source: a list of checks, each a function from configuration and server to findings.
 
-To add one: write it in the file that it belongs to, name it in CHECKS, and give its subject a line in docs/doctor.md. None raises:
-what the server refuses becomes a finding. All of it only reads.
+To add one: write it in the file that it belongs to, name it in CHECKS, and give its subject a line in docs/doctor.md. None
+raises: what the server refuses becomes a finding. All of it only reads.
 """
 
 from collections.abc import Callable, Iterator, Sequence

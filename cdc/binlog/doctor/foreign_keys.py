@@ -1,8 +1,9 @@
 """Captured tables whose rows change by a foreign key's cascade, without a trace in the binlog.
 
-InnoDB does its cascades below the layer that writes the binlog: always at MariaDB, and at MySQL before 9.6 (manual 8.4, "InnoDB and
-MySQL Replication", "Replication and CASCADE"). Since MySQL 9.6 the SQL layer does them and logs the child rows, before the
-parent's, unless the server was started with innodb_native_foreign_keys=ON (manual 9.7, "Replication and Foreign Keys").
+InnoDB does its cascades below the layer that writes the binlog: always at MariaDB, and at MySQL before 9.6 (manual 8.4,
+"InnoDB and MySQL Replication", "Replication and CASCADE"). Since MySQL 9.6 the SQL layer does them and logs the child rows,
+before the parent's, unless the server was started with innodb_native_foreign_keys=ON (manual 9.7, "Replication and Foreign
+Keys").
 """
 
 from collections import defaultdict

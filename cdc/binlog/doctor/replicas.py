@@ -1,7 +1,7 @@
 """Who else reads this source, and whether it is itself a replica.
 
-"SHOW REPLICAS Statement", "SHOW REPLICA STATUS Statement", "Replica Server Options and Variables" (MySQL); "SHOW SLAVE HOSTS", "SHOW
-ALL SLAVES STATUS" (MariaDB).
+"SHOW REPLICAS Statement", "SHOW REPLICA STATUS Statement", "Replica Server Options and Variables" (MySQL); "SHOW SLAVE HOSTS",
+"SHOW ALL SLAVES STATUS" (MariaDB).
 """
 
 from collections.abc import Iterator, Sequence

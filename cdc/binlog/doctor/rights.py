@@ -44,8 +44,8 @@ def _select_rights(config: SourceConfig, grants: Grants) -> Iterator[Finding]:
 
 
 def process_right(config: SourceConfig, server: Server) -> Iterator[Finding]:
-    """Without GTIDs it is the list of running transactions that tells when what the binlog has shows in the tables, and of others'
-    transactions only PROCESS shows any (MySQL manual, "The INFORMATION_SCHEMA INNODB_TRX Table")."""
+    """Without GTIDs it is the list of running transactions that tells when what the binlog has shows in the tables, and of
+    others' transactions only PROCESS shows any (MySQL manual, "The INFORMATION_SCHEMA INNODB_TRX Table")."""
     if server.variables("gtid_mode").get("gtid_mode", "ON").upper() == "ON":
         return
     if _grants(server).everywhere("PROCESS"):

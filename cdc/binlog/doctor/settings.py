@@ -1,7 +1,7 @@
 """The server's settings: without which nothing is read, with which something may be lost, and what each of them costs.
 
-MySQL: "Binary Logging Options and Variables", "InnoDB Startup Options and System Variables", "Replica Server Options and Variables";
-MariaDB: "Replication and Binary Log System Variables".
+MySQL: "Binary Logging Options and Variables", "InnoDB Startup Options and System Variables", "Replica Server Options and
+Variables"; MariaDB: "Replication and Binary Log System Variables".
 """
 
 from collections.abc import Iterator

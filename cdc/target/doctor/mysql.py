@@ -1,7 +1,7 @@
 """What a MySQL or MariaDB has that stands in a sink's way. Facts are from information_schema and from the global variables.
 
-The sink sets its session's wait_timeout, lock_wait_timeout, innodb_lock_wait_timeout and sql_mode by itself, so the server's own of
-these say nothing.
+The sink sets its session's wait_timeout, lock_wait_timeout, innodb_lock_wait_timeout and sql_mode by itself, so the server's
+own of these say nothing.
 """
 
 import time
@@ -16,7 +16,7 @@ from cdc.connect.grants import Grants, parse_grants
 from cdc.connect.mysql import error_code
 from cdc.model.finding import Finding, clock_finding, named
 from cdc.target.doctor.obstacles import Present, UniqueKey, obstacles
-from cdc.target.doctor.shared import parked_late, rows_and_progress
+from cdc.target.doctor.shared import PARKED_LATE, ROWS_AND_PROGRESS
 from cdc.target.mysql_session import Session
 from cdc.target.port import Expected
 from cdc.target.sql.dialects import MYSQL
@@ -136,7 +136,7 @@ def _durability(variables: Mapping[str, str]) -> Iterator[Finding]:
             "warning",
             "durability",
             f"innodb_flush_log_at_trx_commit is {value}: after a crash of the machine the last commits may be gone;"
-            f" {rows_and_progress}",
+            f" {ROWS_AND_PROGRESS}",
             "SET GLOBAL innodb_flush_log_at_trx_commit=1",
         )
 
@@ -144,7 +144,7 @@ def _durability(variables: Mapping[str, str]) -> Iterator[Finding]:
 def _clock(session: Session) -> Finding:
     before = time.time()
     ((server,),) = session.rows("SELECT UNIX_TIMESTAMP(NOW(6))")
-    return clock_finding(float(server) - (before + time.time()) / 2, parked_late)
+    return clock_finding(float(server) - (before + time.time()) / 2, PARKED_LATE)
 
 
 def _present(session: Session, name: TargetName) -> Present | None:

@@ -1,6 +1,7 @@
 """What a PostgreSQL has that stands in a sink's way. Facts are from its system catalogues (manual, chapter 53).
 
-The sink sets its session's idle_in_transaction_session_timeout and lock_timeout by itself, so a server's own of these say nothing.
+The sink sets its session's idle_in_transaction_session_timeout and lock_timeout by itself, so a server's own of these say
+nothing.
 """
 
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 from cdc.model.finding import Finding, clock_finding, named
 from cdc.target.doctor.obstacles import Present, UniqueKey, obstacles
-from cdc.target.doctor.shared import parked_late, rows_and_progress
+from cdc.target.doctor.shared import PARKED_LATE, ROWS_AND_PROGRESS
 from cdc.target.port import Expected
 from cdc.target.postgresql_connection import Connection
 from cdc.target.sql.dialects import POSTGRESQL
@@ -45,7 +46,9 @@ SELECT a.attrelid, a.attname, a.attgenerated <> '',
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = ANY(%s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
-_OWNED = "SELECT relname FROM pg_class WHERE oid = ANY(%s::oid[]) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname"
+_OWNED = (
+    "SELECT relname FROM pg_class WHERE oid = ANY(%s::oid[]) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname"
+)
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _ENDING = {
     "statement_timeout": "a large batch takes longer, is ended, and never gets through",
@@ -53,7 +56,7 @@ _ENDING = {
     "idle_session_timeout": "a sink that has nothing to do loses its connection, and opens another each time",
 }
 _LOSING = {
-    "synchronous_commit": f"off: after a crash of the server the last commits may be gone; {rows_and_progress}",
+    "synchronous_commit": f"off: after a crash of the server the last commits may be gone; {ROWS_AND_PROGRESS}",
     "fsync": "off: after a crash of its machine the server may lose commits, or its files' consistency",
     "full_page_writes": "off: after a crash of its machine pages may be half written",
 }
@@ -69,7 +72,7 @@ def findings(connection: Connection, planner: Planner, tables: Sequence[Expected
     names = {
         quote_table(POSTGRESQL, planner.name(one.schema.db, one.schema.table)): one for one in tables if one.schema.key
     }
-    oids = dict(connection.execute(_OIDS, ([*names],)).fetchall())
+    oids: dict[str, int] = dict(connection.execute(_OIDS, ([*names],)).fetchall())
     present = _present(connection, oids)
     for quoted, expected in names.items():
         if quoted in oids:
@@ -87,7 +90,10 @@ def _modes(connection: Connection) -> Iterator[Finding]:
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row and row[0]:
         yield Finding(
-            "error", "read-only", "the target is a standby: nothing can be written to it", "name its primary in sink.url"
+            "error",
+            "read-only",
+            "the target is a standby: nothing can be written to it",
+            "name its primary in sink.url",
         )
 
 
@@ -106,14 +112,15 @@ def _time_outs(settings: Mapping[str, str]) -> Iterator[Finding]:
 def _durability(settings: Mapping[str, str]) -> Iterator[Finding]:
     for name, harm in _LOSING.items():
         if settings.get(name) == "off":
-            fix = "ALTER ROLE … SET synchronous_commit = on, for the sink's role" if name == "synchronous_commit" else f"{name} = on"
+            role_s = "ALTER ROLE … SET synchronous_commit = on, for the sink's role"
+            fix = role_s if name == "synchronous_commit" else f"{name} = on"
             yield Finding("warning", "durability", f"{name} is {harm}", fix)
 
 
 def _clock(connection: Connection) -> Finding:
     before = time.time()
     row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
-    return clock_finding(float(row[0] if row else before) - (before + time.time()) / 2, parked_late)
+    return clock_finding(float(row[0] if row else before) - (before + time.time()) / 2, PARKED_LATE)
 
 
 def _present(connection: Connection, oids: Mapping[str, int]) -> Mapping[int, Present]:

@@ -1,7 +1,7 @@
 """What several kinds of targets say alike."""
 
-rows_and_progress = (
+ROWS_AND_PROGRESS = (
     "rows and progress go back together, so what is missing is applied again, from the queue or, where that was trimmed, from the"
     " source"
 )
-parked_late = "dead letters and progress rows carry its time"
+PARKED_LATE = "dead letters and progress rows carry its time"

@@ -34,7 +34,8 @@ def _present(connection: sqlite3.Connection, name: TargetName) -> Present | None
     columns = [(str(column[1]), *column[3:]) for column in pragma("table_xinfo", name.table)]
     if not columns:
         return None
-    unique, merging = [], {}
+    unique: list[UniqueKey] = []
+    merging: dict[str, str] = {}
     for _, index, is_unique, origin, _partial in pragma("index_list", name.table):
         if not is_unique:
             continue
