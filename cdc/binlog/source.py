@@ -1,26 +1,29 @@
 """The adapter behind cdc.binlog.port.Source and cdc.binlog.rows_port.RowSource: one MySQL or MariaDB server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cdc.binlog.archive.joined import Joined
-from cdc.binlog.checks import checks, refuse_unsafe
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
+from cdc.binlog.doctor import checks
+from cdc.binlog.doctor.settings import refuse_unsafe
 from cdc.binlog.files_between import bytes_between
 from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
-from cdc.binlog.port import BinlogFile, Finding
+from cdc.binlog.port import BinlogFile, Retention, TableSize
 from cdc.binlog.reading import transactions_from
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.scan import Scanner
 from cdc.binlog.selecting import Chunks
 from cdc.binlog.server import Server
 from cdc.binlog.shapes import shapes_at, unaltered
+from cdc.binlog.sizes import table_sizes
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.tables import baseline, captured_tables, generated_columns, tables_with_further_unique_keys
+from cdc.binlog.tables import baseline, captured_tables, generated_columns, tables_with_further_unique_keys, unique_keys
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.finding import Finding
 from cdc.model.position import FilePosition, file_number
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
@@ -194,6 +197,18 @@ class BinlogSource:
 
     def estimated_rows(self, db: str, table: str) -> int:
         return self._chunks.estimated_rows(db, table)
+
+    def unique_keys(self) -> Mapping[str, Sequence[frozenset[str]]]:
+        return unique_keys(self._server, TableFilter(self._config.tables))
+
+    def retention(self) -> Retention:
+        return self._server.retention()
+
+    def sizes(self) -> Mapping[str, TableSize]:
+        return table_sizes(self._server, TableFilter(self._config.tables))
+
+    def largest_packet(self) -> int:
+        return int(self._server.variables("max_allowed_packet")["max_allowed_packet"])
 
     def check(self) -> Sequence[Finding]:
         return checks(self._config, self._server)

@@ -95,6 +95,17 @@ def tables_with_further_unique_keys(server: Server, captures: TableFilter) -> li
     )
 
 
+def unique_keys(server: Server, captures: TableFilter) -> dict[str, list[frozenset[str]]]:
+    """The columns of each unique key beside the primary one, by `db.table`; those of prefixes and expressions are left out: they
+    tell rows apart by less than their columns."""
+    found: dict[str, list[frozenset[str]]] = {}
+    for (db, table), indexes in _indexes(server).items():
+        unique = [index for index in indexes if index.kind == "unique" and all(part.whole for part in index.parts)]
+        if unique and captures(db, table):
+            found[f"{db}.{table}"] = [frozenset(part.column for part in index.parts) for index in unique]
+    return found
+
+
 def baseline(server: Server, captures: Callable[[str, str], bool], place: Place) -> list[TableVersion]:
     """What the schema history begins with: the captured tables as they are, and (table "") the default collation of every
     database. `place` must be the end of the binlog while no table changes: compare the binlog's end before and after."""

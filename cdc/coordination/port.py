@@ -4,9 +4,11 @@ token checks at what is written (DESIGN of guarantees: docs/guarantees.md). Suit
 Keys carry the hash tag `{connector}`. Errors: CoordinationUnavailable (again), CoordinationRefused (stop).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from cdc.model.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Coordination(Protocol):
 
     def check(self) -> list[str]:
         """Looks whether it is fit: reachable, not evicting (`maxmemory-policy noeviction` or no maxmemory), scripts allowed.
-        Returns lines for a person about what it found; raises CoordinationUnavailable or CoordinationRefused."""
+        Returns lines for a person about what it found; raises CoordinationUnavailable or CoordinationRefused. For who is about to
+        use it; writes a key that is gone at once."""
+
+    def findings(self) -> Sequence[Finding]:
+        """For `cdc check`: rights to each command, kind of server, eviction. Only reads. Raises CoordinationUnavailable or
+        CoordinationRefused where it cannot be asked."""
 
     def close(self) -> None: ...

@@ -16,6 +16,7 @@ from cdc.model.change import Row
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.target.carried import changes_keys, keys_wait, line_of
@@ -23,7 +24,7 @@ from cdc.target.fencing import fenced
 from cdc.target.memory_rows import MemoryRows
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
-from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, StoredLetter
 from cdc.target.rows_port import TableRows
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
@@ -300,6 +301,10 @@ class MemoryTarget:
         for schema in schemas:
             _check_there(self.store, self._config, str(target_name(self._config.table, schema.db, schema.table)))
         return {}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        """There are no types, keys, triggers or users, and nothing outlives the process."""
+        return ()
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         return tuple(self._letters()[:limit])

@@ -14,10 +14,11 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.target.mysql_errors import mapping
 from cdc.target.mysql_session import SQL_MODE, Session, database_of
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, LaneWriter, StoredLetter
 from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
@@ -71,6 +72,13 @@ class MySqlTarget:
                     found[schema.name] = tables.findings(schema)
                     _check_rights(session, planner, schema)
         return {name: findings for name, findings in found.items() if findings}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import mysql as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._session() as session:
+            found = doctor.findings(session, self._planner(session), tables, makes_tables=self._config.create_tables)
+            return tuple(found)
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         with self._session() as session:

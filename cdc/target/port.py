@@ -14,6 +14,7 @@ import orjson
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, RowRefused, TargetRefused
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.target.rows_port import TableRows
@@ -87,6 +88,16 @@ class ColumnFinding:
     problem: str
     hint: str
     severity: Literal["error", "note"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What will be applied, for `Target.findings`: a table as the source has it. `unique`: its columns' sets that are unique
+    there beside the primary key. `lanes`: how many lanes run side by side."""
+
+    schema: TableSchema
+    unique: tuple[frozenset[str], ...] = ()
+    lanes: int = 1
 
 
 class LaneWriter(Protocol):
@@ -188,6 +199,12 @@ class Target(Protocol):
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         """For `cdc check`: by source table `db.table`, the columns that cannot be held, and what those that can will lose;
         raises as above when unreachable, when rights are missing, or (create_tables: false) when a table is missing."""
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        """For `cdc check`, beside `inspect`: what else at the target would refuse, change or delay what is applied: keys that the
+        source has not, triggers, foreign keys, generated and mandatory columns, collations, rights, modes and time-outs,
+        durability, its clock. Tables that are not there yet are passed over. Only reads. Raises as `inspect` does where it
+        cannot be asked."""
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]: ...
 

@@ -15,8 +15,9 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, StoredLetter
 from cdc.target.postgresql_connection import Connection, Session, connect
 from cdc.target.postgresql_errors import mapping
 from cdc.target.rows_port import TableRows
@@ -119,6 +120,12 @@ class PostgresqlTarget:
             connection.close()
             raise
         return SqlRows(Layout(POSTGRESQL, plan), PostgresqlAsker(connection, table))
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import postgresql as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._session() as connection, mapping():
+            return tuple(doctor.findings(connection, self._planner(), tables))
 
     def describe(self) -> str:
         with self._session() as connection:

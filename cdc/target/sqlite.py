@@ -11,8 +11,9 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused, TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, LaneWriter, StoredLetter
 from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.statements import statements
@@ -54,6 +55,12 @@ class SqliteTarget:
             planner = self._planner(connection)
             findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
         return {name: found for name, found in findings.items() if found}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import sqlite as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._reading() as connection, mapping(self._path.name):
+            return tuple(doctor.findings(connection, self._planner(connection), tables))
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         return tuple(map(stored_letter, self._rows(SQL.list_letters, limit=limit)))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cdc.processes.reader import Reader
     from cdc.processes.replay import Rewound
     from cdc.processes.sink import SinkWorker
+    from cdc.processes.touched import TableTouched, Touched
     from cdc.processes.verification import Verification
     from cdc.processes.verify import Options, Watcher
-    from cdc.processes.touched import TableTouched, Touched
 
 
 def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to: "Sequence | None" = None) -> "Reader":
@@ -67,6 +67,8 @@ def verification(parts: Parts, options: "Options", watcher: "Watcher") -> "Verif
     from cdc.processes.verification import Verification
 
     return Verification(parts, parts.rows, options, watcher)
+
+
 def refresh(
     parts: Parts, touched: "Touched", send: "Callable[[str, str, Iterable[Key]], None]"
 ) -> "list[TableTouched]":

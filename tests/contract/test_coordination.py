@@ -380,3 +380,11 @@ def test_check_says_what_it_found(coordination: Coordination) -> None:
     lines = coordination.check()
     assert lines
     assert all(line.isprintable() for line in lines)
+
+
+def test_findings_of_a_fit_one_are_no_faults(coordination: Coordination) -> None:
+    found = coordination.findings()
+    assert found
+    assert {one.level for one in found} == {"ok"}
+    assert all(one.text.isprintable() for one in found)
+    assert coordination.holders() == {}
