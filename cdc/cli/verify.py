@@ -1,5 +1,6 @@
 """`cdc verify`: whether both sides hold the same rows."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from cdc.cli.screen import print_json, show, table
 from cdc.cli.verify_progress import VerifyProgress
 from cdc.model.change import Row
 from cdc.observe.logs import escape, redact
+from cdc.processes.copy_client import Sending
 from cdc.processes.verify import Options
 from cdc.processes.verify_report import Difference, TableReport, all_equal
 from cdc.wiring import build
@@ -16,6 +18,7 @@ from cdc.wiring.connector_file import load
 from cdc.wiring.parts import Parts
 
 _LONGEST_SHOWN = 80
+_LOOK_SECONDS = 0.2
 
 
 @click.command()
@@ -40,6 +43,7 @@ _LONGEST_SHOWN = 80
     metavar="SECONDS",
     help="how long the sink may stand still before what was just read from the source",
 )
+@click.option("--repair", is_flag=True, help="have the source's present rows sent where a sink has others")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.pass_context
 def verify(  # noqa: PLR0917 - click passes them by name
@@ -51,9 +55,10 @@ def verify(  # noqa: PLR0917 - click passes them by name
     limit: int,
     rows_per_second: float | None,
     patience: float,
+    repair: bool,
     as_json: bool,
 ) -> None:
-    """Compares the tables of the source with those of the sinks, while both are written to. It only reads.
+    """Compares the tables of the source with those of the sinks, while both are written to. It only reads, without --repair.
 
     A row counts as different when it stands still and is not the same. The connector must be running, or have applied everything.
 
@@ -61,12 +66,18 @@ def verify(  # noqa: PLR0917 - click passes them by name
     """
     options = Options(limit=limit, values=values, rows_per_second=rows_per_second or 0.0, patience_seconds=patience)
     with Parts(load(file)) as parts, VerifyProgress() as progress:
-        reports = build.verification(parts, options, progress).run(sink, tables)
+        sending = Sending(parts) if repair else None
+        reports = build.verification(parts, options, progress, sending).run(sink, tables)
+        while sending is not None and not sending.applied():
+            time.sleep(_LOOK_SECONDS)
         connector = parts.config.name
     if as_json:
-        print_json(_document(connector, reports, values=values))
+        document = _document(connector, reports, values=values)
+        print_json(document if sending is None else {**document, "repaired": sending.keys})
     else:
         _print(reports, values=values)
+        if sending is not None:
+            click.echo(f"repaired: {sending.keys} rows; verify again to see that they are equal")
     ctx.exit(0 if all_equal(reports) else 1)
 
 

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,11 +11,9 @@ from cdc.model.batch import Key
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.copies import Copies
 from cdc.model.errors import CoordinationUnavailable, CopyRefused
-from cdc.model.position import Sequence as Place
 from cdc.processes.copy_requests import CopyAnswer, CopyRequest
 from cdc.processes.parts import Parts
-from cdc.processes.reader import READER
-from cdc.target.port import Target
+from cdc.processes.reader_run import READER
 
 KEYS_OF_A_REQUEST = 2000
 _POLL_SECONDS = 0.1
@@ -48,42 +47,53 @@ def _answer(parts: Parts, name: str, asked: CopyRequest) -> CopyAnswer:
     return answer
 
 
-def send_keys(
-    parts: Parts, name: str, keys: Iterable[Key], told: Callable[[int], None] = lambda _: None
-) -> list[CopyAnswer]:
-    """Has the present rows of these keys of the table `name` (db.table) sent through the stream. `told` hears how many are on
-    their way. Returns when all of them are in the queue."""
-    answers = []
-    waiting: dict[str, CopyRequest] = {}
-    for part in _parts(keys):
-        request = CopyRequest("keys", (name,), keys=tuple(part))
-        known = uuid.uuid4().hex
-        parts.coordination.ask(known, request.to_json())
-        waiting[known] = request
-        if len(waiting) >= _MOST_WAITING:
-            first = next(iter(waiting))
-            done = waiting.pop(first)
-            answers.append(_answer(parts, first, done))
-            told(len(done.keys))
-    for known, request in waiting.items():
-        answers.append(_answer(parts, known, request))
-        told(len(request.keys))
-    return answers
+class Sending:
+    """Has the present rows of keys sent through the stream, and knows when they are applied. `keys` were asked for, of which
+    `rows` are there and `deleted` are not; all others changed meanwhile, and came with the stream."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._place = (0, 0, 0)
+        self.keys = self.rows = self.deleted = 0
+
+    def send(self, name: str, keys: Iterable[Key], told: Callable[[], None] = lambda: None) -> None:
+        """Of the table `name` (db.table). Returns when all are in the queue; `told` is called on the way."""
+        waiting: deque[tuple[str, CopyRequest]] = deque()
+        for part in _parts(keys):
+            request = CopyRequest("keys", (name,), keys=tuple(part))
+            known = uuid.uuid4().hex
+            self._parts.coordination.ask(known, request.to_json())
+            waiting.append((known, request))
+            if len(waiting) >= _MOST_WAITING:
+                self._answered(*waiting.popleft())
+                told()
+        while waiting:
+            self._answered(*waiting.popleft())
+            told()
+
+    def _answered(self, known: str, request: CopyRequest) -> None:
+        answer = _answer(self._parts, known, request)
+        self.keys += len(request.keys)
+        self.rows += answer.rows
+        self.deleted += answer.deleted
+        self._place = max(self._place, (answer.generation, answer.file, answer.offset))
+
+    def applied(self) -> bool:
+        """Whether every lane of every target has passed all that was sent."""
+        if not self.keys:
+            return True
+        lanes = self._parts.queue.lanes()
+        for sink in self._parts.config.all_sinks:
+            progress = self._parts.target(sink).progress()
+            if any(lane not in progress or progress[lane].watermark[:3] < self._place for lane in lanes):
+                return False
+        return True
 
 
 def _parts(keys: Iterable[Key]) -> Iterator[Sequence[Key]]:
     rest = iter(keys)
     while part := list(islice(rest, KEYS_OF_A_REQUEST)):
         yield part
-
-
-def applied(targets: Iterable[Target], lanes: Sequence[str], place: Place) -> bool:
-    """Whether every lane of every target has passed `place` (generation, file number, offset)."""
-    for target in targets:
-        progress = target.progress()
-        if any(lane not in progress or progress[lane].watermark[:3] < place[:3] for lane in lanes):
-            return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CoordinationUnavailable, PositionError
 from cdc.model.position import file_number
 from cdc.processes.lease import Held, LeaseKeeper, worker_name
-from cdc.processes.reader import READER
+from cdc.processes.reader_run import READER
 from cdc.processes.resume import noted, rewind
 from cdc.queue.port import Queue
 from cdc.target.port import Target

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from cdc.wiring.parts import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence as Keys
+
     from cdc.binlog.rows_port import Key
     from cdc.model.position import Sequence
     from cdc.observe.health import Health
     from cdc.observe.metrics import ReaderMetrics, SinkMetrics
+    from cdc.processes.copy_client import Sending
     from cdc.processes.drain import Drain
     from cdc.processes.reader import Reader
     from cdc.processes.replay import Rewound
@@ -63,10 +66,17 @@ def rewind(parts: Parts, asked: str) -> "Rewound":
     )
 
 
-def verification(parts: Parts, options: "Options", watcher: "Watcher") -> "Verification":
+def verification(
+    parts: Parts, options: "Options", watcher: "Watcher", sending: "Sending | None" = None
+) -> "Verification":
+    """`sending`: what differs is repaired by it."""
     from cdc.processes.verification import Verification
 
-    return Verification(parts, parts.rows, options, watcher)
+    def repair(db: str, table: str, keys: "Keys[Key]") -> None:
+        assert sending is not None  # noqa: S101 - else it is not given
+        sending.send(f"{db}.{table}", keys)
+
+    return Verification(parts, parts.rows, options, watcher, repair=repair if sending is not None else None)
 
 
 def refresh(
