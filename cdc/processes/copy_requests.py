@@ -42,8 +42,8 @@ class CopyRequest:
 
 @dataclass(frozen=True, slots=True)
 class CopyAnswer:
-    """`problem`: why nothing was done, "" where it was. Of keys: they were sent at (`generation`, `file` number, `offset`); `rows`
-    of them are there and `deleted` are not; all others were changed in the stream meanwhile."""
+    """`problem`: why nothing was done, "" where it was. Of keys: they were sent at (`generation`, `file` number, `offset`);
+    `rows` of them are there and `deleted` are not; all others were changed in the stream meanwhile."""
 
     problem: str = ""
     generation: int = 0

@@ -1,8 +1,8 @@
 """What the pipeline asks of a target. Every adapter and the in-memory twin pass tests/contract/test_target.py.
 
 The progress table `_cdc_progress`, the dead letters `_cdc_dead_letters` and `_cdc_copies` live in the target; the progress row
-moves in the same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing was
-written), RowRefused (these values, for good), TargetRefused (stop).
+moves in the same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing
+was written), RowRefused (these values, for good), TargetRefused (stop).
 """
 
 from collections.abc import Mapping, Sequence

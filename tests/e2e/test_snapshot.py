@@ -2,8 +2,9 @@
 
 import random
 import secrets
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -108,25 +109,29 @@ def test_full_tables_come_while_they_are_written_to(
     assert unlike(source, target_url) == []
 
 
-def stop_and_go(fleet: Fleet) -> None:
-    """Every process dies, one after the other, and is started again."""
-    reader, sinks = fleet.reader(), [fleet.sink(), fleet.sink()]
-    pick = random.Random(secrets.randbelow(10**6))
-    for _ in range(3):
-        log = reader.text
-        until(lambda log=log: fleet.status()["copies"] or "copied the table" in log(), 60, "the copy is under way")  # type: ignore[misc]
-        fleet.kill(reader)
-        reader = fleet.reader()
-        victim = pick.randrange(2)
-        fleet.kill(sinks[victim])
-        sinks[victim] = fleet.sink()
+def more_rows(source: Database) -> None:
+    """So many that copying them in chunks of a few takes longer than it takes to kill and start processes."""
+    with closing(mysql_connection(source.url)) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE n (i INT NOT NULL PRIMARY KEY)")
+        cursor.executemany("INSERT INTO n VALUES (%s)", [(number,) for number in range(1000)])
+        cursor.execute(
+            "INSERT INTO bulk SELECT 100000 + 1000 * a.i + b.i, CONCAT('n', b.i % 7), REPEAT('x', b.i % 50)"
+            " FROM n a, n b WHERE a.i < 20"
+        )
+        cursor.execute("DROP TABLE n")
 
 
-@contextmanager
-def all_under_load(work: Work) -> Iterator[Load]:
-    with Load(work) as load:
-        load.more(20)
-        yield load
+def a_moment() -> None:
+    """Processes die whenever they do."""
+    threading.Event().wait(random.Random(secrets.randbelow(10**6)).uniform(0.1, 1.5))
+
+
+def slowly(document: Any) -> Any:
+    coordination = document.get("coordination", {"url": document["queue"]["url"]})
+    document["coordination"] = {**coordination, "lease_seconds": 1.5}
+    document["source"]["snapshot"] = {"chunk_rows": 20, "parallel": 1}
+    document["source"]["tables"].append("!*.n")
+    return document
 
 
 @pytest.mark.parametrize(
@@ -137,14 +142,23 @@ def all_under_load(work: Work) -> Iterator[Load]:
 def test_a_copy_goes_on_where_it_was_when_processes_die(
     source: Database, queue: str, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    document = document_of(source, queue, target_url, request)
-    document["coordination"] = {**document.get("coordination", {"url": document["queue"]["url"]}), "lease_seconds": 1.5}
-    document["source"]["snapshot"]["parallel"] = 1
-    file = write_connector(tmp_path, document)
+    more_rows(source)
+    file = write_connector(tmp_path, slowly(document_of(source, queue, target_url, request)))
     with Fleet(file, tmp_path) as fleet:
-        with all_under_load(work):
-            stop_and_go(fleet)
+        readers, sinks = [fleet.reader()], [fleet.sink(), fleet.sink()]
+        with Load(work) as load:
+            load.more(20)
+            for victim in (0, 1, 0):
+                fleet.wait_for("reader.started", readers[-1])
+                a_moment()
+                fleet.kill(readers[-1])
+                fleet.kill(sinks[victim])
+                readers.append(fleet.reader())
+                sinks[victim] = fleet.sink()
         fleet.drain(120)
+        # The last one went on with what was left: it did not begin anew, and there was something left.
+        assert "copy.begun" not in "".join(reader.text() for reader in readers[1:])
+        assert "copy.done" in "".join(reader.text() for reader in readers[1:])
         fleet.no_traceback()
     assert unlike(source, target_url) == []
 
@@ -189,19 +203,23 @@ def test_a_queue_that_is_lost_while_tables_are_copied_leaves_nothing_out(
 ) -> None:
     own = start_own_redis(tmp_path / "redis")
     request.addfinalizer(own.remove)
+    more_rows(source)
     document = document_of(source, "redis", target_url, request)
     document["queue"]["url"] = own.url
-    document["coordination"] = {"url": own.url, "lease_seconds": 1.5}
-    document["source"]["snapshot"] = {"chunk_rows": 20, "parallel": 1}
-    file = write_connector(tmp_path, document)
+    file = write_connector(tmp_path, slowly(document))
     with Fleet(file, tmp_path) as fleet, redis.Redis.from_url(own.url) as raw:
-        fleet.reader()
+        reader = fleet.reader()
         fleet.sink()
         with Load(work):
-            for _ in range(2):
-                until(lambda: any(copy["sent"] for copy in fleet.status()["copies"]), 60, "the copy is under way")
+            for number in range(1, 3):
+                until(lambda: len(list(raw.scan_iter("*:lane:*"))) > 0, 60, "the queue has lanes")
+                a_moment()
                 raw.flushall()
-                until(lambda: fleet.status()["checkpoint"], 60, "there is a checkpoint again")
+                until(
+                    lambda number=number: reader.text().count("the queue lost") >= number,  # type: ignore[misc]
+                    60,
+                    "the loss is noticed",
+                )
         fleet.drain(120)
         fleet.no_traceback()
     assert unlike(source, target_url) == []
