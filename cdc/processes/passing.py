@@ -127,7 +127,8 @@ class Passing:
                 hint="start the reader, which goes over to the server of source.url; `cdc status` shows where it stands",
             )
         return SinkBehind(
-            f"sink {self._sink} has stood still for {self._patience:g} s and does not come to {point.position}: {_places(lacking)}",
+            f"sink {self._sink} has stood still for {self._patience:g} s and does not come to {point.position}: "
+            f"{_places(lacking)}",
             hint="both sides are compared while the connector runs: start `cdc run FILE`, or look at `cdc status FILE`",
         )
 

@@ -111,7 +111,7 @@ def scaled(text: str, digits: int) -> str:
 
 def _floats(dialect: SqlDialect, column: Column, target: Type, *, signed_zero: bool) -> Reading:
     narrow = column.type == "float"
-    held_narrow = _is_single(target)
+    held_narrow = _is_single(target) and dialect.name != "sqlite"  # whose REAL is a double
     # MySQL prints a FLOAT with six digits, and a DOUBLE to the bit; times one keeps the sign of a zero, plus zero would not.
     ask = "{c} * 1e0" if dialect.name == "mysql" and held_narrow else "{c}"
     sign = _with_sign if signed_zero else None
