@@ -45,6 +45,4 @@ def row_changes(drafts: Iterable[Draft]) -> Iterator[RowChange]:
 
 
 def _alone(number: int, draft: Draft) -> RowChange:
-    return RowChange(
-        number, 1, draft.op, draft.key, {} if draft.op == "d" else draft.key, draft.before, draft.after
-    )
+    return RowChange(number, 1, draft.op, draft.key, {} if draft.op == "d" else draft.key, draft.before, draft.after)

@@ -32,7 +32,9 @@ from cdc.wiring.parts import Parts
     "--from may name binlog files alone",
 )
 @click.option("--to", "end", metavar="POS", help="with --dry-run: up to there; default: latest, or the files' end")
-@click.option("--table", "tables", multiple=True, metavar="DB.TABLE", help="with --dry-run: these tables only, with * and ?")
+@click.option(
+    "--table", "tables", multiple=True, metavar="DB.TABLE", help="with --dry-run: these tables only, with * and ?"
+)
 @click.option("--json", "as_json", is_flag=True)
 def replay(file: str, from_: str, dry_run: bool, end: str | None, tables: tuple[str, ...], as_json: bool) -> None:
     """Rewinds: a new generation, in which the stream is applied again, in order, from POS to the present and on.

@@ -66,7 +66,9 @@ class _Asked:
 @click.option(
     "--markers", is_flag=True, help="also what the reader tells the sinks beside change events (from the queue)"
 )
-@click.option("--table", "tables", multiple=True, metavar="DB.TABLE", help="these tables only, with * and ?; again for more")
+@click.option(
+    "--table", "tables", multiple=True, metavar="DB.TABLE", help="these tables only, with * and ?; again for more"
+)
 @click.option(
     "--key",
     "keys",

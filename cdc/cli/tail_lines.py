@@ -56,7 +56,14 @@ def of_row(seen: RowSeen) -> Shown:
 def of_table(seen: TableSeen) -> Shown:
     note = seen.change.ddl if seen.change else ""
     return Shown(
-        seen.transaction.commit_us, seen.transaction.id, seen.transaction.thread, seen.what, seen.name, {}, {}, note=note
+        seen.transaction.commit_us,
+        seen.transaction.id,
+        seen.transaction.thread,
+        seen.what,
+        seen.name,
+        {},
+        {},
+        note=note,
     )
 
 
@@ -89,7 +96,9 @@ def of_message(key: bytes | None, value: bytes) -> Shown:
 
 def lines(shown: Shown, *, values: bool, coloured: bool) -> str:
     """A head, and a line for each column that changed. `values`: what they had too, not the columns' names alone."""
-    return "\n".join(_coloured(line, shown.what) if coloured and not number else line for number, line in _drawn(shown, values))
+    return "\n".join(
+        _coloured(line, shown.what) if coloured and not number else line for number, line in _drawn(shown, values)
+    )
 
 
 def _drawn(shown: Shown, values: bool) -> Iterator[tuple[int, str]]:

@@ -26,9 +26,7 @@ class WantedKey:
             return False
         if not self.names:
             return all(map(_same, key.values(), self.values))
-        return all(
-            name in key and _same(key[name], value) for name, value in zip(self.names, self.values, strict=True)
-        )
+        return all(name in key and _same(key[name], value) for name, value in zip(self.names, self.values, strict=True))
 
 
 def wanted_key(text: str) -> WantedKey:

@@ -74,7 +74,10 @@ def from_queue(
                 if name not in lanes:
                     after = start.progress[name].offset if name in start.progress else ""
                     lanes[name] = _Lane(
-                        queue.reader(_ONLOOKER, name, after), _Shown(markers, choice), start.skip_to, to and Place.of(to)
+                        queue.reader(_ONLOOKER, name, after),
+                        _Shown(markers, choice),
+                        start.skip_to,
+                        to and Place.of(to),
                     )
             open_lanes = [lane for lane in lanes.values() if not lane.done]
             if to is not None and lanes and not open_lanes:

@@ -89,9 +89,7 @@ def as_onlooker(config: ConnectorConfig, **source: object) -> ConnectorConfig:
 
 
 @contextmanager
-def opened(
-    config: ConnectorConfig, start: str, end: str | None, *, ask_tables: bool = False
-) -> Iterator[Range]:
+def opened(config: ConnectorConfig, start: str, end: str | None, *, ask_tables: bool = False) -> Iterator[Range]:
     """`config`: an onlooker's. `start`, `end`: positions as users write them; `start` may name binlog files, then no server is
     asked for anything. `ask_tables`: a server says what its tables are now. Raises what resolving a position raises."""
     if is_file_urls(start):

@@ -68,7 +68,9 @@ def test_a_row_is_followed_through_its_changes_of_key(shop: LookedAt) -> None:
 
 
 def test_truncate_and_schema_changes_of_the_table_are_shown_whatever_the_key(shop: LookedAt) -> None:
-    shop.sql("INSERT INTO orders VALUES (1, 1, 'x')", "TRUNCATE orders", "TRUNCATE stock", "ALTER TABLE orders ADD x INT")
+    shop.sql(
+        "INSERT INTO orders VALUES (1, 1, 'x')", "TRUNCATE orders", "TRUNCATE stock", "ALTER TABLE orders ADD x INT"
+    )
     assert brief(shop.events("--table", shop.name("orders"), "--key", "9")) == [("t", None), ("m", None)]
 
 

@@ -224,16 +224,16 @@ def test_generated_columns_are_left_to_the_server(looked_at: LookedAt) -> None:
     )
     before = looked_at.rows("SELECT * FROM t")
     looked_at.mark()
-    looked_at.sql("UPDATE t SET a = 50 WHERE id = 1", "DELETE FROM t WHERE id = 2", "INSERT INTO t (id, a) VALUES (9, 9)")
+    looked_at.sql(
+        "UPDATE t SET a = 50 WHERE id = 1", "DELETE FROM t WHERE id = 2", "INSERT INTO t (id, a) VALUES (9, 9)"
+    )
     looked_at.run(looked_at.reverse_sql())
     assert looked_at.rows("SELECT * FROM t") == before
 
 
 @pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB"])
 def test_what_partial_images_do_not_hold_is_said_and_all_else_undone(looked_at: LookedAt, image: str) -> None:
-    looked_at.sql(
-        "CREATE TABLE t (id INT PRIMARY KEY, a INT, b TEXT)", "INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')"
-    )
+    looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, b TEXT)", "INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')")
     looked_at.mark()
     looked_at.sql(
         "INSERT INTO t VALUES (3, 3, 'z')", "DELETE FROM t WHERE id = 2", session=f"SET binlog_row_image = {image}"
@@ -248,7 +248,9 @@ def test_what_partial_images_do_not_hold_is_said_and_all_else_undone(looked_at: 
 def test_truncate_and_schema_changes_are_said_loudly(looked_at: LookedAt) -> None:
     looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)", "INSERT INTO t VALUES (1, 1)")
     looked_at.mark()
-    looked_at.sql("TRUNCATE t", "INSERT INTO t VALUES (2, 2)", "ALTER TABLE t ADD COLUMN c INT", "INSERT INTO t VALUES (3, 3, 3)")
+    looked_at.sql(
+        "TRUNCATE t", "INSERT INTO t VALUES (2, 2)", "ALTER TABLE t ADD COLUMN c INT", "INSERT INTO t VALUES (3, 3, 3)"
+    )
     done = looked_at.tail("--reverse-sql")
     assert done.returncode == 1
     assert "2 changes in the range cannot be undone" in done.stderr
@@ -288,7 +290,10 @@ def test_columns_that_are_kept_back_refuse_their_table_and_no_other(
 
 def test_archived_files_alone_are_undone_too(any_source_db: Database, tmp_path: Path) -> None:
     looked_at = LookedAt(any_source_db, tmp_path)
-    looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, s INT GENERATED ALWAYS AS (a * 2) STORED)", "INSERT INTO t (id, a) VALUES (1, 1)")
+    looked_at.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT, s INT GENERATED ALWAYS AS (a * 2) STORED)",
+        "INSERT INTO t (id, a) VALUES (1, 1)",
+    )
     before = looked_at.rows("SELECT * FROM t")
     start = looked_at.mark()
     looked_at.sql("UPDATE t SET a = 5", "DELETE FROM t")
@@ -302,11 +307,13 @@ def test_archived_files_alone_are_undone_too(any_source_db: Database, tmp_path: 
     assert looked_at.rows("SELECT * FROM t") == before
 
 
-
 def test_a_binary_that_may_be_a_uuid_is_not_guessed(mariadb_db: Database, tmp_path: Path) -> None:
     """The server says which one it is; files alone do not."""
     looked_at = LookedAt(mariadb_db, tmp_path)
-    looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, u UUID)", "INSERT INTO t VALUES (1, '123e4567-e89b-12d3-a456-426655440000')")
+    looked_at.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, u UUID)",
+        "INSERT INTO t VALUES (1, '123e4567-e89b-12d3-a456-426655440000')",
+    )
     before = looked_at.rows("SELECT id, CAST(u AS CHAR) FROM t")
     start = looked_at.mark()
     looked_at.sql("DELETE FROM t")

@@ -9,7 +9,10 @@ from cdc.model.schema import Column, TableSchema
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 ORDERS = TableSchema(
-    "shop", "orders", (Column("id", "bigint", nullable=False), Column("total", "decimal"), Column("at", "timestamp")), ("id",)
+    "shop",
+    "orders",
+    (Column("id", "bigint", nullable=False), Column("total", "decimal"), Column("at", "timestamp")),
+    ("id",),
 )
 COMMIT_US = 1_700_000_000_000_000
 
@@ -20,7 +23,9 @@ def point(number: int) -> SourcePoint:
     return SourcePoint("s", "mysql-bin.000003", 100 * number, executed)
 
 
-def draft(op: str, key: int, before: Row | None = None, after: Row | None = None, schema: TableSchema = ORDERS) -> Draft:
+def draft(
+    op: str, key: int, before: Row | None = None, after: Row | None = None, schema: TableSchema = ORDERS
+) -> Draft:
     return Draft(op, schema.db, schema.table, schema.fingerprint(), {schema.key[0]: key}, before, after)
 
 

@@ -6,7 +6,12 @@ from cdc.binlog.files_between import bytes_between
 from cdc.binlog.port import BinlogFile
 from cdc.model.position import FilePosition
 
-FILES = [BinlogFile("b.999998", 500), BinlogFile("b.999999", 1000), BinlogFile("b.1000000", 2000), BinlogFile("b.1000001", 9)]
+FILES = [
+    BinlogFile("b.999998", 500),
+    BinlogFile("b.999999", 1000),
+    BinlogFile("b.1000000", 2000),
+    BinlogFile("b.1000001", 9),
+]
 
 
 @pytest.mark.parametrize(

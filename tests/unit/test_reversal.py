@@ -17,7 +17,9 @@ from cdc.processes.row_choice import Choice, choice
 from tests.support.shop_events import ORDERS, UUID, created, deleted, draft, moved, rows, transaction, updated
 
 
-def reversal(items: Iterable[Item], chosen: Choice | None = None, kept_back: KeptBack | None = None) -> tuple[str, Reversal]:
+def reversal(
+    items: Iterable[Item], chosen: Choice | None = None, kept_back: KeptBack | None = None
+) -> tuple[str, Reversal]:
     made = Reversal(BytesIO(), kept_back or KeptBack(), TypesTold("mysql", {}), lambda column: False)
     for seen in look(items, chosen or Choice()):
         made.take(seen)
@@ -62,7 +64,12 @@ def test_truncate_and_schema_changes_are_said_in_their_place_and_counted() -> No
     ]
     script, made = reversal(items)
     assert made.refused == 2
-    order = ["`id` = 2", "NOT UNDONE: ALTER shop.orders: ALTER TABLE orders\\nADD x INT", "NOT UNDONE: TRUNCATE shop.orders", "`id` = 1"]
+    order = [
+        "`id` = 2",
+        "NOT UNDONE: ALTER shop.orders: ALTER TABLE orders\\nADD x INT",
+        "NOT UNDONE: TRUNCATE shop.orders",
+        "`id` = 1",
+    ]
     assert [script.index(one) for one in order] == sorted(script.index(one) for one in order)
     assert script.count("START TRANSACTION;") == script.count("COMMIT;") == 2
     assert "2 not undone" in script
@@ -72,7 +79,9 @@ def test_a_row_that_cannot_be_undone_is_said_without_its_values() -> None:
     secret = draft("d", 5, {"id": 5, "total": "987654.32"}, None)
     script, made = reversal(transaction(1, rows(secret)))
     assert (made.changes, made.refused) == (0, 1)
-    assert "-- NOT UNDONE: DELETE of a row of shop.orders (key id): the binlog does not hold what it had in at" in script
+    assert (
+        "-- NOT UNDONE: DELETE of a row of shop.orders (key id): the binlog does not hold what it had in at" in script
+    )
     assert "987654" not in script
 
 
@@ -81,7 +90,11 @@ def test_a_transaction_without_an_end_is_not_undone() -> None:
     torn = [item for item in transaction(2, rows(created(2), created(3))) if not isinstance(item, End)]
     script, made = reversal([*whole, *torn])
     assert (made.changes, made.refused) == (1, 1)
-    assert statements(script) == ["START TRANSACTION;", "DELETE FROM `shop`.`orders` WHERE `id` = 1 LIMIT 1;", "COMMIT;"]
+    assert statements(script) == [
+        "START TRANSACTION;",
+        "DELETE FROM `shop`.`orders` WHERE `id` = 1 LIMIT 1;",
+        "COMMIT;",
+    ]
     assert "may never have been committed" in script
 
 

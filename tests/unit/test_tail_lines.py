@@ -4,13 +4,24 @@ import pytest
 
 from cdc.binlog.port import Altered, Truncated
 from cdc.cli.tail_lines import lines, of_message, of_row, of_table
-from cdc.model.change import Transaction
+from cdc.model.change import Transaction, render_change
 from cdc.model.position import Sequence
-from cdc.model.change import render_change
 from cdc.model.schema_change import SchemaChange
 from cdc.processes.look import RowSeen, TableSeen, look
 from cdc.processes.row_choice import Choice
-from tests.support.shop_events import COMMIT_US, UUID, created, deleted, draft, moved, point, row, rows, transaction, updated
+from tests.support.shop_events import (
+    COMMIT_US,
+    UUID,
+    created,
+    deleted,
+    draft,
+    moved,
+    point,
+    row,
+    rows,
+    transaction,
+    updated,
+)
 
 HEAD = f"2023-11-14T22:13:21.000000Z  {UUID}:1  thread 12  "
 

@@ -28,13 +28,17 @@ from tests.support.shop_events import (
     updated,
 )
 
-STOCK = TableSchema("shop", "stock", (Column("sku", "varchar"), Column("n", "int"), Column("place", "int")), ("place", "sku"))
+STOCK = TableSchema(
+    "shop", "stock", (Column("sku", "varchar"), Column("n", "int"), Column("place", "int")), ("place", "sku")
+)
 
 
 def stocked(op: str, place: int, sku: str, schema: TableSchema = STOCK) -> Draft:
     row = {"sku": sku, "n": 1, "place": place}
     key = {name: row[name] for name in schema.key}
-    return Draft(op, schema.db, schema.table, schema.fingerprint(), key, None if op == "c" else row, None if op == "d" else row)  # type: ignore[arg-type]
+    return Draft(
+        op, schema.db, schema.table, schema.fingerprint(), key, None if op == "c" else row, None if op == "d" else row
+    )  # type: ignore[arg-type]
 
 
 def touched(items: Iterable[Item], chosen: Choice | None = None) -> Touched:
@@ -52,7 +56,12 @@ def test_each_key_counts_once_and_a_changed_one_twice() -> None:
     with touched(
         [
             *transaction(1, rows(created(1), created(2))),
-            *transaction(2, rows(updated(1), *moved(2, 3)), rows(stocked("c", 4, "ü"), stocked("c", 4, "a")), schemas=(ORDERS, STOCK)),
+            *transaction(
+                2,
+                rows(updated(1), *moved(2, 3)),
+                rows(stocked("c", 4, "ü"), stocked("c", 4, "a")),
+                schemas=(ORDERS, STOCK),
+            ),
             *transaction(3, rows(deleted(1))),
         ]
     ) as found:
@@ -131,7 +140,9 @@ def test_a_refresh_sends_the_keys_of_each_table_that_is_still_there_and_names_th
     rekeyed = replace(STOCK, table="rekeyed")
     items = [
         *transaction(1, rows(created(1), created(2)), rows(stocked("c", 1, "a")), schemas=(ORDERS, STOCK)),
-        *transaction(2, rows(draft("c", 5, None, {"id": 5}, gone)), rows(stocked("c", 7, "k", rekeyed)), schemas=(gone, rekeyed)),
+        *transaction(
+            2, rows(draft("c", 5, None, {"id": 5}, gone)), rows(stocked("c", 7, "k", rekeyed)), schemas=(gone, rekeyed)
+        ),
         *transaction(3, Truncated(60, "shop", "logins")),
     ]
     logins = replace(ORDERS, table="logins")
