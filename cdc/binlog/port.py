@@ -201,8 +201,8 @@ class Source(Protocol):
         fixes, never for reading events."""
 
     def generated_columns(self) -> frozenset[str]:
-        """`db.table.column` of captured tables' columns that the server computes, virtual and stored ones, as they stand now: what
-        a statement that is to be run now must not write."""
+        """`db.table.column` of captured tables' columns that the server computes, virtual and stored ones, as they stand now:
+        what a statement that is to be run now must not write."""
 
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         """`db.table` of captured tables that have a unique key beside the primary one, sorted."""

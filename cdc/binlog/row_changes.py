@@ -7,11 +7,11 @@ from cdc.model.change import Draft, Row
 
 
 class RowChange(NamedTuple):
-    """`number`: the index of its first draft; `count`: of its drafts, 2 where the key changed, else 1. `key`: of the row that it
-    changed; `new_key`: after it, the same but for an update that changed the key, {} after a delete."""
+    """`number`: the index of its first draft; `drafts`: how many it has, 2 where the key changed, else 1. `key`: of the row that
+    it changed; `new_key`: after it, the same but for an update that changed the key, {} after a delete."""
 
     number: int
-    count: int
+    drafts: int
     op: str
     key: Row
     new_key: Row
@@ -21,7 +21,7 @@ class RowChange(NamedTuple):
     @property
     def keys(self) -> tuple[Row, ...]:
         """Those under which it is looked for: one, or the old one and the new one."""
-        return (self.key,) if self.count == 1 else (self.key, self.new_key)
+        return (self.key,) if self.drafts == 1 else (self.key, self.new_key)
 
 
 def row_changes(drafts: Iterable[Draft]) -> Iterator[RowChange]:

@@ -91,7 +91,7 @@ class _Asked:
     metavar="DB.TABLE.COLUMN",
     help="with --reverse-sql, of files alone: columns that the server computes, with * and ? (a server is asked)",
 )
-def tail(
+def tail(  # noqa: PLR0917 — click gives them by name
     file: str,
     start: str | None,
     end: str | None,

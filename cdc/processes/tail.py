@@ -185,7 +185,7 @@ class _Chosen:
             for change in row_changes(item.drafts):
                 if self._choice.has_row(*change.keys):
                     first = item.first_row + change.number
-                    self._rows.update((item.offset, row) for row in range(first, first + change.count))
+                    self._rows.update((item.offset, row) for row in range(first, first + change.drafts))
 
     def has(self, message: Message) -> bool:
         item = parse(message.key, message.value)

@@ -44,8 +44,8 @@ class Committed:
 @dataclass(slots=True)
 class TableTouched:
     """`key`: the key's columns at the end, in key order; () where no row was changed. `ops`: change events by operation, `c`,
-    `u`, `d`; a changed key is a `d` and a `c`. `truncated`: how often it was emptied. `whole`: why its keys do not tell which rows
-    were touched, so that all rows count; "" where they tell."""
+    `u`, `d`; a changed key is a `d` and a `c`. `truncated`: how often it was emptied. `whole`: why its keys do not tell which
+    rows were touched, so that all rows count; "" where they tell."""
 
     db: str
     table: str

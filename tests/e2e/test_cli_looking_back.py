@@ -85,7 +85,8 @@ def test_a_terminal_gets_a_form_for_people(shop: LookedAt) -> None:
     shop.sql("INSERT INTO orders VALUES (1, 1.5, 'x')", "UPDATE orders SET total = 2, id = 3", "TRUNCATE orders")
     text = on_a_terminal("tail", shop.file, "--from", shop.start, "--to", "latest", "--key", "3")
     head, *columns, truncate = text.splitlines()
-    assert "thread " in head
+    # MariaDB's binlog has no thread beside rows.
+    assert ("thread " in head) is (shop.database.server.kind == "mysql")
     assert head.endswith(f"UPDATE  {shop.name('orders')}  id=1 → id=3")
     assert [" ".join(line.split()) for line in columns] == ["id 1 → 3", 'total "1.50" → "2.00"']
     assert truncate.endswith(f"TRUNCATE  {shop.name('orders')}")
@@ -111,9 +112,8 @@ def on_a_terminal(*arguments: str) -> str:
     except OSError:  # Linux's word for the end of a terminal's other side
         pass
     os.close(mine)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    assert process.wait(60) == 0, errors
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     return found.decode().replace("\r\n", "\n")
 
 
@@ -231,14 +231,14 @@ def test_what_was_purged_is_looked_at_in_the_archive_and_in_files_alone(own_serv
     execute(database, "FLUSH BINARY LOGS")
     shop.sql("INSERT INTO orders VALUES (8, 8, 'later')")
     *old, newest = file_names(database)
-    live = (shop.events("--key", "5"), shop.dry_run(), shop.reverse_sql("--table", "*.orders"))
+    # MariaDB writes a checkpoint event behind, some time after a new file was begun.
+    end = shop.now()
+    live = seen(shop, end)
     copy_binlogs(database, folder, *old)
     purge_to(database, newest)
-    again = (shop.events("--key", "5"), shop.dry_run(), shop.reverse_sql("--table", "*.orders"))
-    for event in (*live[0], *again[0]):
-        del event["ts_ms"]
-    assert again == live
-    assert live[1]["bytes"] > 0
+    for now, then in zip(seen(shop, end), live, strict=True):
+        assert now == then
+    assert shop.dry_run("--to", end)["bytes"] > 0
     url = f"file://{folder}/{start}"
     alone = shop.dry_run(start=f"{url}, file://{folder}/")
     assert [(one["table"], one["rows"]) for one in alone["tables"]] == [("orders", 3), ("stock", 2)]
@@ -248,3 +248,11 @@ def test_what_was_purged_is_looked_at_in_the_archive_and_in_files_alone(own_serv
     assert script.returncode == 0, script.stderr
     shop.run(script.stdout)
     assert [row[0] for row in shop.rows("SELECT id FROM orders")] == [8]
+
+
+def seen(shop: LookedAt, end: str) -> tuple[Any, ...]:
+    """All that can be seen up to `end`, but for the moment of its rendering."""
+    events = shop.events("--key", "5", to=end)
+    for event in events:
+        del event["ts_ms"]
+    return events, shop.dry_run("--to", end), shop.reverse_sql("--table", "*.orders", to=end)

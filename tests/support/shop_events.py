@@ -1,6 +1,7 @@
 """Items of a made-up table, as a stream gives them, for tests of what looks at a stretch of the binlog."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cdc.binlog.port import Begin, End, Item, Rows
 from cdc.model.change import Draft, Row, Transaction
@@ -51,9 +52,7 @@ def moved(id_: int, to: int) -> list[Draft]:
 
 def transaction(number: int, *items: Item, schemas: Sequence[TableSchema] = (ORDERS,)) -> list[Item]:
     """With Begin and End around; where an item is Rows, it tells the schemas."""
-    told: list[Item] = []
-    for item in items:
-        told.append(Rows(item.offset, item.drafts, schemas, query=item.query) if isinstance(item, Rows) else item)
+    told = [replace(item, new_schemas=schemas) if isinstance(item, Rows) else item for item in items]
     begin = Begin(Transaction(point(number), 1, f"{UUID}:{number}", 12, COMMIT_US + number * 1_000_000))
     return [begin, *told, End(point(number + 1))]
 

@@ -36,7 +36,7 @@ def test_the_newest_transaction_and_the_newest_row_come_first() -> None:
     script, made = reversal(items)
     kinds = [line.split()[0] for line in statements(script)]
     assert kinds == ["START", "INSERT", "UPDATE", "COMMIT;", "START", "DELETE", "DELETE", "COMMIT;"]
-    assert [line for line in statements(script) if "DELETE" in line][0].endswith("`id` = 2 LIMIT 1;")
+    assert next(line for line in statements(script) if "DELETE" in line).endswith("`id` = 2 LIMIT 1;")
     assert script.index(f"undoes transaction {UUID}:2 at mysql-bin.000003:200") < script.index(f"{UUID}:1 at")
     assert (made.changes, made.refused) == (4, 0)
     assert script.startswith("-- Undoes it.\n")

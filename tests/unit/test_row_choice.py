@@ -68,5 +68,5 @@ def test_tables_are_patterns_and_several_of_each_count() -> None:
 
 @pytest.mark.parametrize("pattern", ["orders", "!shop.orders"])
 def test_a_pattern_without_database_or_with_an_exclusion_is_refused(pattern: str) -> None:
-    with pytest.raises(UsageError, match="db.table"):
+    with pytest.raises(UsageError, match=r"db\.table"):
         choice([pattern], [])

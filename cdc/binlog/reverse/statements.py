@@ -59,7 +59,7 @@ class _Writer:
         self._doubts: list[str] = []
 
     def delete(self, change: RowChange) -> Undo:
-        return self._made(f"DELETE FROM {self._table} WHERE {self._where(change.key)} LIMIT 1;")
+        return self._made(f"DELETE FROM {self._table} WHERE {self._where(change.key)} LIMIT 1;")  # noqa: S608 — quoted
 
     def insert(self, change: RowChange) -> Undo:
         before = change.before or {}
@@ -67,7 +67,7 @@ class _Writer:
         _require([column.name for column in columns if column.name not in before])
         names = ", ".join(quoted(column.name) for column in columns)
         values = ", ".join(self._value(column, before[column.name]) for column in columns)
-        return self._made(f"INSERT INTO {self._table} ({names}) VALUES ({values});")
+        return self._made(f"INSERT INTO {self._table} ({names}) VALUES ({values});")  # noqa: S608 — quoted
 
     def update(self, change: RowChange) -> Undo:
         before, after = change.before or {}, change.after or {}
@@ -83,8 +83,9 @@ class _Writer:
         _require(missing)
         if not changed:
             return Undo()
+        sets = ", ".join(changed + kept)
         return self._made(
-            f"UPDATE {self._table} SET {', '.join(changed + kept)} WHERE {self._where(change.new_key)} LIMIT 1;"
+            f"UPDATE {self._table} SET {sets} WHERE {self._where(change.new_key)} LIMIT 1;"  # noqa: S608 — quoted
         )
 
     def _written(self) -> Iterator[Column]:
