@@ -282,7 +282,7 @@ def test_a_unique_key_is_a_finding_where_the_target_alone_has_it(setting: Settin
 
 def test_cascades_are_told_with_the_source(setting: Setting) -> None:
     setting.sql(
-        "CREATE TABLE lines (id INT PRIMARY KEY, parent BIGINT,"
+        "CREATE TABLE items (id INT PRIMARY KEY, parent BIGINT,"
         " FOREIGN KEY (parent) REFERENCES orders (id) ON DELETE CASCADE)"
     )
-    assert f"foreign keys cascades are in the binlog: {setting.source.dbname}.lines" in setting.run().output
+    assert f"foreign keys cascades are in the binlog: {setting.source.dbname}.items" in setting.run().output

@@ -17,7 +17,7 @@ from tests.fixtures.servers import Database
 from tests.integration.test_source_check import globally
 from tests.support.doctor import about, only
 from tests.support.own_source import fresh_database, start_own_source
-from tests.support.sources import execute, open_source
+from tests.support.sources import drafts, execute, open_source, streaming, transactions
 
 
 def checked(source: BinlogSource) -> list[Finding]:
@@ -163,6 +163,9 @@ def test_a_mariadb_user_who_may_not_know_whether_it_is_a_replica(mariadb_db: Dat
     finally:
         execute(mariadb_db, f"DROP USER {user}")
     assert [one.level for one in about(found, "replication")] == ["ok"]
+    # Nor who else reads; a reader needs neither.
+    assert "not told" in about(found, "server_id", "ok")[0].text
+    assert [one for one in found if one.level == "error"] == []
 
 
 def test_a_limit_of_size_that_one_burst_of_changes_reaches(start_source: StartSource) -> None:
@@ -245,3 +248,14 @@ def test_sizes_unique_keys_and_the_largest_packet(any_source_db: Database) -> No
         with any_source_db.connect() as connection, connection.cursor() as cursor:
             cursor.execute("SELECT @@global.max_allowed_packet")
             assert cursor.fetchone() == (source.largest_packet(),)
+
+
+def test_what_is_said_of_cascades_is_so(any_source_db: Database) -> None:
+    """A parent with one child is deleted: whose rows the binlog says are gone, in its order."""
+    execute(any_source_db, *_FAMILY[:3], "INSERT INTO parents VALUES (1)", "INSERT INTO gone VALUES (1, 1)")
+    (found,) = about(checked_db(any_source_db), "foreign keys")
+    with streaming(open_source(any_source_db)) as stream:
+        execute(any_source_db, "DELETE FROM parents")
+        (group,) = transactions(stream, 1)
+    deleted = [draft.table for draft in drafts(group) if draft.op == "d"]
+    assert deleted == (["gone", "parents"] if found.level == "ok" else ["parents"])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pymysql
 from pymysql.constants import ER
 
-from cdc.binlog.server import Server
+from cdc.binlog.server import Result, Server
 from cdc.connect.mysql import error_code
 from cdc.model.config import SourceConfig
 from cdc.model.finding import Finding, named
@@ -21,11 +21,23 @@ class _Replica(NamedTuple):
     host: str
 
 
-def _replicas(server: Server) -> Sequence[_Replica]:
-    """Those that dump now, readers of other connectors among them. A host is what the replica says of itself (report_host)."""
+def _replicas(server: Server) -> Sequence[_Replica] | None:
+    """Those that dump now, readers of other connectors among them; None: the user may not know. A host is what the replica says of
+    itself (report_host)."""
     modern = server.product().flavor == "mysql" and server.product().version >= (8, 0, 22)
-    rows = server.query("SHOW REPLICAS" if modern else "SHOW SLAVE HOSTS")
-    return sorted(_Replica(int(row[0]), str(row[1] or "")) for row in rows)
+    rows = _allowed(server, "SHOW REPLICAS" if modern else "SHOW SLAVE HOSTS")
+    return None if rows is None else sorted(_Replica(int(row[0]), str(row[1] or "")) for row in rows)
+
+
+def _allowed(server: Server, sql: str) -> Result | None:
+    """None where the user lacks a right that reading does not need: MariaDB 10.5 took some of them out of REPLICATION SLAVE and
+    REPLICATION CLIENT ("GRANT", REPLICATION MASTER ADMIN, SLAVE MONITOR)."""
+    try:
+        return server.ask(sql)
+    except (pymysql.err.MySQLError, OSError) as error:
+        if error_code(error) == ER.SPECIFIC_ACCESS_DENIED_ERROR and server.product().flavor == "mariadb":
+            return None
+        raise server.explained(error) from error
 
 
 def server_id(config: SourceConfig, server: Server) -> Iterator[Finding]:
@@ -37,7 +49,12 @@ def server_id(config: SourceConfig, server: Server) -> Iterator[Finding]:
             f"{ours} is the server's own",
             "choose another source.server_id: unique among replicas",
         )
-    elif any(replica.server_id == ours for replica in _replicas(server)):
+        return
+    connected = _replicas(server)
+    if connected is None:
+        text = f"{ours} is not the server's own; whether a replica has it is not told without REPLICATION MASTER ADMIN"
+        yield Finding("ok", "server_id", text)
+    elif any(replica.server_id == ours for replica in connected):
         yield Finding(
             "warning",
             "server_id",
@@ -50,7 +67,7 @@ def server_id(config: SourceConfig, server: Server) -> Iterator[Finding]:
 
 def replicas(config: SourceConfig, server: Server) -> Iterator[Finding]:
     """Only named: each of them takes the server what a reader takes."""
-    others = [replica for replica in _replicas(server) if replica.server_id != config.server_id]
+    others = [replica for replica in _replicas(server) or () if replica.server_id != config.server_id]
     if others:
         shown = named([f"{replica.host or '(unnamed)'} (server_id {replica.server_id})" for replica in others])
         yield Finding("ok", "replicas", f"{len(others)} read the same binlog: {shown}")
@@ -88,13 +105,8 @@ def following(config: SourceConfig, server: Server) -> Iterator[Finding]:
 
 
 def _follows(server: Server) -> bool | None:
-    """None: the user may not know. MySQL's REPLICATION CLIENT is enough, MariaDB's is not since 10.5 ("GRANT", SLAVE MONITOR)."""
-    product = server.product()
-    if product.flavor == "mysql":
-        return bool(server.query("SHOW REPLICA STATUS" if product.version >= (8, 0, 22) else "SHOW SLAVE STATUS"))
-    try:
-        return bool(server.ask("SHOW ALL SLAVES STATUS"))
-    except (pymysql.err.MySQLError, OSError) as error:
-        if error_code(error) == ER.SPECIFIC_ACCESS_DENIED_ERROR:
-            return None
-        raise server.explained(error) from error
+    """None: the user may not know."""
+    modern = server.product().version >= (8, 0, 22)
+    mysql = "SHOW REPLICA STATUS" if modern else "SHOW SLAVE STATUS"
+    rows = _allowed(server, mysql if server.product().flavor == "mysql" else "SHOW ALL SLAVES STATUS")
+    return None if rows is None else bool(rows)
