@@ -45,8 +45,8 @@ from cdc.wiring.parts import Parts
 def replay(file: str, from_: str, dry_run: bool, end: str | None, tables: tuple[str, ...], as_json: bool) -> None:
     """Rewinds: a new generation, in which the stream is applied again, in order, from POS to the present and on.
 
-    Running processes take it up by themselves; otherwise the next `cdc run` does. With --to it refreshes: the stream runs on, and no
-    row goes back in time. With --dry-run nothing is changed.
+    Running processes take it up by themselves; otherwise the next `cdc run` does. With --to it refreshes: the stream runs
+    on, and no row goes back in time. With --dry-run nothing is changed.
     """
     config = load(file)
     if dry_run:
