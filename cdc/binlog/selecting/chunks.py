@@ -114,9 +114,7 @@ class Chunks:
                 return plan, high
             self._plans[db, table] = plan_table(self._server, self._config, db, table, definition)
             session.run("ROLLBACK")
-        raise SourceUnavailable(
-            f"the definition of table {db}.{table} does not stand still", hint="it is tried again"
-        )
+        raise SourceUnavailable(f"the definition of table {db}.{table} does not stand still", hint="it is tried again")
 
     def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Values], bool]:
         """(rows, whether there are more)."""
@@ -149,9 +147,7 @@ class Chunks:
             piece = listed[start : start + _MOST_KEYS_AT_ONCE]
             sql = _statement(plan, [f"({keys.one_of(plan.key, piece)})", where], "")
             with _blaming(where, plan.schema.name):
-                read = read_rows(
-                    session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND
-                )
+                read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND)
             for values in read.rows:
                 found.setdefault(tuple([values[place] for place in places]), values)
         return list(found.values())
@@ -178,7 +174,9 @@ def _blaming(where: str, table: str) -> Iterator[None]:
         if not where or kind not in {Kind.REFUSED, Kind.ROW} or error_code(error) in _NO_TABLE | _NO_RIGHTS:
             raise
         # Of a ROW error the words may hold a row's values.
-        words = reason(error) if kind is Kind.REFUSED else f"a row's values do not go with it (error {error_code(error)})"
+        words = (
+            reason(error) if kind is Kind.REFUSED else f"a row's values do not go with it (error {error_code(error)})"
+        )
         raise TableRefused(
             f"the source refuses the condition for table {table} {where}: {words}",
             hint="write one expression in SQL over the table's columns, as it would stand behind WHERE",
