@@ -1,5 +1,5 @@
-"""What was told is seen: a chunk has the effect of every transaction before `settled`, though a binlog tells of a transaction before
-the tables show it; and no transaction behind `high` has any."""
+"""What was told is seen: a chunk has the effect of every transaction before `settled`, though a binlog tells of a transaction
+before the tables show it; and no transaction behind `high` has any."""
 
 import threading
 import time
@@ -259,7 +259,7 @@ def test_a_user_without_the_process_privilege_is_told_so_where_it_is_needed(sile
         silent_db, url=silent_db.server.url.partition("://")[0] + "://poor:secret@" + address(silent_db)
     )
     assert ids_in(source, silent_db, None) == set()
-    with pytest.raises(SourceRefused, match="no PROCESS privilege.*GRANT PROCESS"):
+    with pytest.raises(SourceRefused, match=r"no PROCESS privilege.*GRANT PROCESS"):
         source.chunk(Wanted(silent_db.dbname, "t"), source.end())
     source.close()
 

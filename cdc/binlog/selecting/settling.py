@@ -140,7 +140,7 @@ class Snapshots:
 def _await_gtids(session: Session, gtid_set: str) -> None:
     # Read and written anew: it may come from a checkpoint, and so from outside.
     known = MysqlGtids(gtid_set).text()
-    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{known}', {PATIENCE_SECONDS:g})"  # noqa: S608 - digits and names alone
+    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{known}', {PATIENCE_SECONDS:g})"
     ((timed_out,),) = session.ask(asked)
     if number(timed_out):
         raise SourceUnavailable(
