@@ -19,7 +19,7 @@ MOMENTS = [*QUOTED_DAYS, *(f"'{day} 23:59:59.999'" for day in DAYS), "'2024-02-2
 WORDS = ["''", "'a'", "'B'", "'b c'", "'é'", "'f '", "'z'", "'ß'", "'10'", "'9'", "'\\\\'", "'it''s'", "'Zz'", "'中'"]
 LATIN_WORDS = [word for word in WORDS if word != "'中'"]
 EMOJI = [*WORDS, "'😀'", "'😁'", "'\\0'", "'a\\0'"]
-FLOATS = ["0.1", "0.2", "0.3", "1e-30", "-1e30", "16777216", "123456.789", "0.30000001", "0", "3.4028234e38"]
+FLOATS = ["0.1", "0.2", "0.3", "1e-30", "-1e30", "16777216", "123456.789", "0.30000004", "0", "3.4028234e38"]
 BYTES = ["x''", "x'00'", "x'0000'", "x'ff'", "x'fe'", "x'27'", "x'5c'", "x'6100'", "x'61'", "x'80ff'"]
 
 KEYS: dict[str, tuple[str, Sequence[str]]] = {
@@ -65,7 +65,7 @@ KEYS: dict[str, tuple[str, Sequence[str]]] = {
 }
 OF_MYSQL = {
     "text of unicode 9": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci PRIMARY KEY", WORDS),
-    "text with case": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs PRIMARY KEY", EMOJI),
+    "text with case": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs PRIMARY KEY", [*WORDS, "'😀'"]),
     "descending": ("k INT, PRIMARY KEY (k DESC)", ["1", "5", "-3", "2", "0"]),
     "descending text": ("k VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, PRIMARY KEY (k DESC)", WORDS),
 }
@@ -398,9 +398,10 @@ def test_a_server_that_is_gone_is_unavailable(any_source_db: Database) -> None:
 def test_a_table_is_cut_into_ranges_of_about_the_same_size(large_db: Database) -> None:
     with reading(large_db) as source:
         source.chunk(Wanted(large_db.dbname, "t", max_rows=1))
+        own = -handler_reads(large_db) + handler_reads(large_db)
         before = handler_reads(large_db)
         cuts = source.bounds(large_db.dbname, "t", 4)
-        assert handler_reads(large_db) - before < 400
+        assert handler_reads(large_db) - before - own < 50
         assert len(cuts) == 3
         found = []
         for after, until in zip([None, *cuts], [*cuts, None], strict=True):

@@ -1,5 +1,5 @@
-"""What was told is seen: a chunk has the effect of every transaction before `settled`, though a binlog tells of a transaction before
-the tables show it; and no transaction behind `high` has any."""
+"""What was told is seen: a chunk has the effect of every transaction before `settled`, though a binlog tells of a transaction
+before the tables show it; and no transaction behind `high` has any."""
 
 import threading
 import time
@@ -231,7 +231,7 @@ def test_what_does_not_settle_is_tried_again_later(every_db: Database, monkeypat
     end = source.end()
     if every_db.server.kind == "mariadb":
         domain, server, number = end.gtid_set.split("-")
-        beyond = SourcePoint(end.source_id, end.file, end.offset + 100, f"{domain}-{server}-{int(number) + 1}")
+        beyond = SourcePoint(end.source_id, end.file, end.offset + 1_000_000, f"{domain}-{server}-{int(number) + 1000}")
     else:
         gtids = "" if not end.gtid_set else f"{end.source_id}:1-1000000"
         beyond = SourcePoint(end.source_id, end.file, end.offset, gtids)
@@ -259,7 +259,7 @@ def test_a_user_without_the_process_privilege_is_told_so_where_it_is_needed(sile
         silent_db, url=silent_db.server.url.partition("://")[0] + "://poor:secret@" + address(silent_db)
     )
     assert ids_in(source, silent_db, None) == set()
-    with pytest.raises(SourceRefused, match="no PROCESS privilege.*GRANT PROCESS"):
+    with pytest.raises(SourceRefused, match=r"no PROCESS privilege.*GRANT PROCESS"):
         source.chunk(Wanted(silent_db.dbname, "t"), source.end())
     source.close()
 

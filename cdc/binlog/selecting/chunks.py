@@ -1,14 +1,14 @@
 """The adapter behind cdc.binlog.rows_port.RowSource, of one MySQL or MariaDB.
 
-A chunk is read in one transaction: the snapshot; then the table is opened, which keeps its definition as it is until the transaction
-is over (its metadata lock, "Metadata Locking" in both manuals); then SHOW CREATE TABLE must say what it said when the plan was made,
-before the snapshot. So the definition is that of the rows, and no change of it lies between the snapshot and them; else both are
-made anew. Then the rows.
+A chunk is read in one transaction: the snapshot; then the table is opened, which keeps its definition as it is until the
+transaction is over (its metadata lock, "Metadata Locking" in both manuals); then SHOW CREATE TABLE must say what it said when
+the plan was made, before the snapshot. So the definition is that of the rows, and no change of it lies between the snapshot and
+them; else both are made anew. Then the rows.
 
-How many rows fit into `max_bytes` is known before they come only about: LIMIT is chosen by the size of the rows that came before (at
-first by the server's statistics). Where they turn out to be larger, reading stops at the bound, and the connection is closed: the
-server ends the query when it finds that. To read the rest would cost the most where rows are largest, and KILL QUERY needs a second
-connection and may hit the query after. So this is the exception, and a new connection its price.
+How many rows fit into `max_bytes` is known before they come only about: LIMIT is chosen by the size of the rows that came
+before (at first by the server's statistics). Where they turn out to be larger, reading stops at the bound, and the connection
+is closed: the server ends the query when it finds that. To read the rest would cost the most where rows are largest, and KILL
+QUERY needs a second connection and may hit the query after. So this is the exception, and a new connection its price.
 """
 
 import re
