@@ -46,7 +46,7 @@ def _run_all(database: Database, request: pytest.FixtureRequest, folder: Path) -
             queue={"url": "memory://"},
         )
         del document["sink"]
-        document["source"]["start"] = start
+        document["source"] |= {"start": start, "heartbeat_seconds": 0.2}
         document["sinks"] = {name: {"url": url, "on_error": "dead_letter"} for name, url in urls.items()}
         file = str(write_connector(folder, document))
         with Process(folder, "run", file):
