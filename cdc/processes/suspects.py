@@ -73,13 +73,13 @@ class Suspects:
         while self._pool:
             rounds += 1
             self._clock.pause(pause_seconds(rounds))
-            differing += self._round()
+            differing += self._round(anew=rounds == 1)
         return differing
 
-    def _round(self) -> Iterator[Key]:
-        """One more look at each, some read ahead while the sink is waited for; gives what `_compare` gives."""
+    def _round(self, *, anew: bool) -> Iterator[Key]:
+        """One more look at each, some read ahead while the sink is waited for; gives what `_compare` gives. `anew`: the target's
+        table may have another shape than when it was looked at."""
         ahead: deque[tuple[Sequence[Key], Chunk]] = deque()
-        anew = True
         portions = _portions(list(self._pool), self.together)
         while True:
             keys = next(portions, None) if len(ahead) < _MOST_AHEAD else None
@@ -109,6 +109,7 @@ class Suspects:
             self._refusals += 1
             if self._refusals > _MOST_REFUSALS:
                 raise
+            sides.close()
             return
         if not sides.patiently(lambda: self._passing.passed(chunk.high, anew=True)):
             return  # a rewind has begun: what was read may be of long ago

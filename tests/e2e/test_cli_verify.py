@@ -42,7 +42,7 @@ class Verified:
             **{"queue": {"url": "memory://"}, **more},
         )
         del self.document["sink"]
-        self.document["source"]["start"] = position(source)
+        self.document["source"] |= {"start": position(source), "heartbeat_seconds": 0.2}
         self.document["sinks"] = {name: {"url": url} for name, url in sinks.items()}
 
     @property

@@ -22,13 +22,14 @@ TARGETS = ("postgresql", "mysql", "mariadb", "sqlite")
 pytestmark = pytest.mark.timeout(600 + ROWS)
 
 
+@pytest.mark.faults  # minutes: dozens of tables at four targets, four times over; tests/contract/test_target_rows.py is the short one
 def test_every_type_is_equal_at_every_target_and_each_planted_cell_is_found_from_mysql(
     mysql_db: Database, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     _run_all(mysql_db, request, tmp_path)
 
 
-@pytest.mark.faults  # half a minute; the types that only MariaDB has are also in tests/contract/test_target_rows.py
+@pytest.mark.faults
 def test_every_type_is_equal_at_every_target_and_each_planted_cell_is_found_from_mariadb(
     mariadb_db: Database, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -46,7 +47,7 @@ def _run_all(database: Database, request: pytest.FixtureRequest, folder: Path) -
             queue={"url": "memory://"},
         )
         del document["sink"]
-        document["source"]["start"] = start
+        document["source"] |= {"start": start, "heartbeat_seconds": 0.2}
         document["sinks"] = {name: {"url": url, "on_error": "dead_letter"} for name, url in urls.items()}
         file = str(write_connector(folder, document))
         with Process(folder, "run", file):
