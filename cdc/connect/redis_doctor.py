@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import redis
 from redis import exceptions as driver
 from redis.cluster import RedisCluster
+from redis.sentinel import SentinelConnectionPool
 
-from cdc.connect.redis import Client, classify, explain, packed
+from cdc.connect.redis import ERRORS, Client, classify, explain, packed
 from cdc.model.config import Url
-from cdc.model.finding import Finding
+from cdc.model.finding import Finding, named
 
 Command = Sequence[str | bytes | int]
 _MULTI: Command = ("MULTI",)
@@ -127,6 +128,26 @@ def eviction(facts: Mapping[str, Any], what: str) -> Finding:
             "CONFIG SET maxmemory-policy noeviction (and in redis.conf), or give it a Redis of its own",
         )
     return Finding("ok", "eviction", f"maxmemory {most} bytes, noeviction" if most else "no maxmemory")
+
+
+def sentinels(client: Client, url: Url) -> Iterator[Finding]:
+    """Whether those that the URL names could bring a failover about, each by its own account; nothing where it names none.
+    https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/ (SENTINEL CKQUORUM)"""
+    pool = client.connection_pool if isinstance(client, redis.Redis) else None
+    if not isinstance(pool, SentinelConnectionPool):
+        return
+    asked, troubles = pool.sentinel_manager.sentinels, []
+    for one in asked:
+        known: dict[str, Any] = one.connection_pool.connection_kwargs
+        try:
+            one.execute_command("SENTINEL CKQUORUM", pool.service_name)
+        except ERRORS as error:
+            troubles.append(f"{known.get('host')}:{known.get('port')}: {explain(error, url)}")
+    if troubles:
+        text = f"{len(troubles)} of {len(asked)} say that no failover would come about, or do not answer: {named(troubles)}"
+        yield Finding("warning", "sentinel", text, "see that enough Sentinels run, and reach each other and the master")
+    else:
+        yield Finding("ok", "sentinel", f"{len(asked)} asked, a failover can come about")
 
 
 def place(facts: Mapping[str, Any], url: Url) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cdc.connect.redis import Client
-from cdc.connect.redis_doctor import Command, eviction, facts_of, place, probe, rights, server_for, version
+from cdc.connect.redis_doctor import Command, eviction, facts_of, place, probe, rights, sentinels, server_for, version
 from cdc.coordination.redis import OLDEST
 from cdc.model.config import Url
 from cdc.model.finding import Finding
@@ -25,6 +25,7 @@ def findings(client: Client, url: Url, prefix: str) -> Sequence[Finding]:
     return [
         version(facts, OLDEST, url),
         *found,
+        *sentinels(client, url),
         *place(facts, url),
         eviction(facts, "leases and counters"),
         Finding("ok", "persistence", f"append-only file {kept}: {restart}"),

@@ -47,7 +47,7 @@ def first_copy(facts: Facts) -> Iterator[Finding]:
     if not rows:
         return
     seconds = first_copy_seconds(facts.sizes.values())
-    text = f"a first copy of about {rows:,} rows takes about {spoken(seconds)}"
+    text = f"of about {rows:,} rows takes about {spoken(seconds)}"
     kept = facts.parts.source.retention().seconds
     wanted = facts.config.source.start == "snapshot"
     if wanted and kept is not None and seconds > _MUCH_OF_RETENTION * kept:

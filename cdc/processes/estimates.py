@@ -15,6 +15,8 @@ ENVELOPE_BYTES: Final = 700
 IMAGES: Final = 4
 """An update has two images, and a row as JSON, with the names of its columns, about twice the bytes that it has in the table."""
 _UNKNOWN_ROW_BYTES: Final = 100
+_TELLING_ROWS: Final = 1000
+"""A table takes whole pages of 16 KiB, however few rows it has: with fewer than these their average says nothing."""
 _BASE64: Final = 4 / 3
 
 
@@ -26,8 +28,8 @@ def first_copy_seconds(sizes: Iterable[TableSize]) -> float:
 
 
 def message_bytes(sizes: Iterable[TableSize]) -> int:
-    """Of a change event, on average over all rows of all tables."""
-    known = [size for size in sizes if size.rows]
+    """Of a change event, on average over all rows of all tables that have enough to tell."""
+    known = [size for size in sizes if size.rows >= _TELLING_ROWS]
     rows = sum(size.rows for size in known)
     row_bytes = sum(size.row_bytes for size in known) / rows if rows else _UNKNOWN_ROW_BYTES
     return ENVELOPE_BYTES + round(IMAGES * row_bytes)

@@ -31,7 +31,7 @@ def judged(topic: TopicFacts, lanes: int, needed_bytes: int) -> Iterator[Finding
     yield from _partitions(topic, lanes)
     yield from _replicas(topic)
     if not topic.settings:
-        yield Finding("ok", "topic", f"topic {topic.name}: settings not told by the broker")
+        yield Finding("ok", "topic", f"{topic.name}: settings not told by the broker")
     else:
         yield from _cleanup(topic)
         yield from _retention(topic)

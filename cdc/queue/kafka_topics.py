@@ -101,7 +101,7 @@ class Topics:
                 if topic in there.topics:
                     yield from judged(self._facts(topic, there), config.lanes, needed_bytes)
                 else:
-                    text = f"topic {topic} is made at the reader's start, with {config.lanes} partition(s)"
+                    text = f"{topic} is made at the reader's start, with {config.lanes} partition(s)"
                     yield Finding("ok", "topic", text)
             for topic in (checkpoint_topic(config), schemas_topic(config)):
                 if topic in there.topics:

@@ -4,7 +4,7 @@ backlog."""
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from cdc.connect.redis_doctor import Command, eviction, facts_of, place, probe, rights, server_for, version
+from cdc.connect.redis_doctor import Command, eviction, facts_of, place, probe, rights, sentinels, server_for, version
 from cdc.connect.redis_reply import takes_raw
 from cdc.model.config import ConnectorConfig
 from cdc.model.finding import Finding
@@ -28,7 +28,8 @@ def findings(config: ConnectorConfig, store: RedisStore, message_bytes: int) -> 
     if any(one.command == "INFO" for one in refused):
         return found
     facts = store.run(lambda _: facts_of(server))
-    return [version(facts, OLDEST, config.queue.url), *found, *_judged(config, facts, message_bytes)]
+    found = [version(facts, OLDEST, config.queue.url), *found, *sentinels(store.client, config.queue.url)]
+    return [*found, *_judged(config, facts, message_bytes)]
 
 
 def _commands(key: str) -> Sequence[Command]:

@@ -2,7 +2,7 @@
 """The Target of MySQL and MariaDB: writers for lanes, and what people and processes ask beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +60,12 @@ class MySqlTarget:
             return dict(_unless_missing(session, SQL.all_copies, self._names))
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
-        from cdc.target.mysql_tables import Tables  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.mysql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.mysql_tables import Tables  # noqa: PLC0415
 
-        with self._session() as session:
+        with self._session() as session, closing(Reflecting(self._open_for_ddl, keeps=True)) as reflecting:
             _writable(session)
-            planner = self._planner(session)
+            planner = self._planner(session, reflecting)
             tables = Tables(planner, session)
             found = {}
             for schema in schemas:
@@ -141,7 +142,7 @@ class MySqlTarget:
         self._plans.forget()
         return MySqlWriter(self._names["connector"], self._names["sink"], open_session, open_ddl, self._planner)
 
-    def _planner(self, session: Session) -> "Planner":
+    def _planner(self, session: Session, reflecting: "Reflecting | None" = None) -> "Planner":
         from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
         names = session.rows("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
@@ -149,7 +150,7 @@ class MySqlTarget:
         return Planner(
             self._config,
             MYSQL,
-            self._reflecting,
+            reflecting or self._reflecting,
             collations,
             session.native_types,
             session.has_expression_defaults,

@@ -5,7 +5,7 @@ tables and the fence by session depend on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -96,12 +96,18 @@ class PostgresqlTarget:
             writer.close()
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
-        planner = self._planner()
-        with self._session() as connection, mapping():
+        from cdc.target.postgresql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+
+        with (
+            self._session() as connection,
+            mapping(),
+            closing(Reflecting(self._plain_connection, keeps=True)) as reflecting,
+        ):
+            planner = self._planner(reflecting)
             _check_creation(connection, own_tables_only=not self._config.create_tables)
             for schema in schemas:
                 _check_rights(connection, planner.name(schema.db, schema.table))
-        findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
+            findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
         return {name: found for name, found in findings.items() if found}
 
     def rows(self, schema: TableSchema) -> TableRows | None:
@@ -134,10 +140,10 @@ class PostgresqlTarget:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _planner(self) -> "Planner":
+    def _planner(self, reflecting: "Reflecting | None" = None) -> "Planner":
         from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
-        return Planner(self._config, POSTGRESQL, self._reflecting, shared=self._plans)
+        return Planner(self._config, POSTGRESQL, reflecting or self._reflecting, shared=self._plans)
 
     @cached_property
     def _plans(self) -> "Plans":

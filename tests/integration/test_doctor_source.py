@@ -154,6 +154,7 @@ def test_a_mariadb_user_who_may_not_know_whether_it_is_a_replica(mariadb_db: Dat
     user = f"u{secrets.token_hex(4)}"
     execute(
         mariadb_db,
+        "CREATE TABLE items (id INT PRIMARY KEY)",
         f"CREATE USER {user} IDENTIFIED BY 'Some-pass-1'",
         f"GRANT SELECT, REPLICATION SLAVE, BINLOG MONITOR ON *.* TO {user}",
     )

@@ -25,7 +25,9 @@ def test_a_first_copy_takes_what_its_rows_or_its_bytes_take() -> None:
 
 def test_a_message_is_an_envelope_and_the_average_row() -> None:
     assert message_bytes([]) == message_bytes([TableSize(0, 16_384)]) == 1100
-    assert message_bytes([TableSize(30, 3000), TableSize(10, 5000)]) == 700 + 4 * 200
+    assert message_bytes([TableSize(30_000, 3_000_000), TableSize(10_000, 5_000_000)]) == 700 + 4 * 200
+    # Two rows take a page of 16 KiB.
+    assert message_bytes([TableSize(2, 16_384)]) == 1100
 
 
 def test_a_long_value_goes_twice_in_base64() -> None:

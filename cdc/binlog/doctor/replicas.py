@@ -22,8 +22,8 @@ class _Replica(NamedTuple):
 
 
 def _replicas(server: Server) -> Sequence[_Replica] | None:
-    """Those that dump now, readers of other connectors among them; None: the user may not know. A host is what the replica says of
-    itself (report_host)."""
+    """Those that dump now, readers of other connectors among them; None: the user may not know. A host is what the replica
+    says of itself (report_host)."""
     modern = server.product().flavor == "mysql" and server.product().version >= (8, 0, 22)
     rows = _allowed(server, "SHOW REPLICAS" if modern else "SHOW SLAVE HOSTS")
     return None if rows is None else sorted(_Replica(int(row[0]), str(row[1] or "")) for row in rows)
