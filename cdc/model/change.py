@@ -348,7 +348,7 @@ def parse(key: bytes | None, value: bytes) -> Change | Marker:
             point,
             source["ts_us"],
             value,
-            source["snapshot"] == COPIED,
+            source.get("snapshot") == COPIED,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise PoisonMessage(
