@@ -40,6 +40,9 @@ _LONGEST_SHOWN = 80
     metavar="SECONDS",
     help="how long the sink may stand still before what was just read from the source",
 )
+@click.option(
+    "--by-rows", is_flag=True, help="fetch and compare all rows, also where the servers could compare digests"
+)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.pass_context
 def verify(  # noqa: PLR0917 - click passes them by name
@@ -51,6 +54,7 @@ def verify(  # noqa: PLR0917 - click passes them by name
     limit: int,
     rows_per_second: float | None,
     patience: float,
+    by_rows: bool,
     as_json: bool,
 ) -> None:
     """Compares the tables of the source with those of the sinks, while both are written to. It only reads.
@@ -59,7 +63,9 @@ def verify(  # noqa: PLR0917 - click passes them by name
 
     Exit status: 0 equal, 1 differences (or a table that could not be compared), 2 a bad file or choice.
     """
-    options = Options(limit=limit, values=values, rows_per_second=rows_per_second or 0.0, patience_seconds=patience)
+    options = Options(
+        limit=limit, values=values, rows_per_second=rows_per_second or 0.0, by_rows=by_rows, patience_seconds=patience
+    )
     with Parts(load(file)) as parts, VerifyProgress() as progress:
         reports = build.verification(parts, options, progress).run(sink, tables)
         connector = parts.config.name

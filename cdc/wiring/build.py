@@ -62,4 +62,4 @@ def rewind(parts: Parts, asked: str) -> "Rewound":
 def verification(parts: Parts, options: "Options", watcher: "Watcher") -> "Verification":
     from cdc.processes.verification import Verification
 
-    return Verification(parts, parts.rows, options, watcher)
+    return Verification(parts, parts.rows, parts.digests, options, watcher)

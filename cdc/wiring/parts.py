@@ -5,6 +5,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import cast
 
+from cdc.binlog.digest_port import DigestSource
 from cdc.binlog.port import Source
 from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
@@ -41,6 +42,11 @@ class Parts:
     def rows(self) -> RowSource:
         """The source once more: its tables as they are now."""
         return cast(RowSource, self.source)  # every adapter of cdc.binlog.registry is both
+
+    @property
+    def digests(self) -> DigestSource:
+        """And digests of ranges of them."""
+        return cast(DigestSource, self.source)
 
     @cached_property
     def queue(self) -> Queue:

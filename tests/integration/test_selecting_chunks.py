@@ -19,13 +19,16 @@ MOMENTS = [*QUOTED_DAYS, *(f"'{day} 23:59:59.999'" for day in DAYS), "'2024-02-2
 WORDS = ["''", "'a'", "'B'", "'b c'", "'é'", "'f '", "'z'", "'ß'", "'10'", "'9'", "'\\\\'", "'it''s'", "'Zz'", "'中'"]
 LATIN_WORDS = [word for word in WORDS if word != "'中'"]
 EMOJI = [*WORDS, "'😀'", "'😁'", "'\\0'", "'a\\0'"]
-FLOATS = ["0.1", "0.2", "0.3", "1e-30", "-1e30", "16777216", "123456.789", "0.30000001", "0", "3.4028234e38"]
+FLOATS = ["0.1", "0.2", "0.3", "1e-30", "-1e30", "16777216", "123456.789", "0.30000004", "0", "3.4028234e38"]
 BYTES = ["x''", "x'00'", "x'0000'", "x'ff'", "x'fe'", "x'27'", "x'5c'", "x'6100'", "x'61'", "x'80ff'"]
 
 KEYS: dict[str, tuple[str, Sequence[str]]] = {
     "int": ("k INT PRIMARY KEY", ["-2147483648", "-1", "0", "1", "2", "5", "2147483647"]),
     "bigint unsigned": ("k BIGINT UNSIGNED PRIMARY KEY", ["0", "1", "9223372036854775808", "18446744073709551615"]),
-    "decimal": ("k DECIMAL(65,30) PRIMARY KEY", ["0", "-0.5", "0.000000000000000000000000000001", "1e34", "-1e34", "7"]),
+    "decimal": (
+        "k DECIMAL(65,30) PRIMARY KEY",
+        ["0", "-0.5", "0.000000000000000000000000000001", "1e34", "-1e34", "7"],
+    ),
     "float": ("k FLOAT PRIMARY KEY", FLOATS),
     "double": ("k DOUBLE PRIMARY KEY", [*FLOATS, "1e300", "5e-324", "0.30000000000000004"]),
     "bit": ("k BIT(64) PRIMARY KEY", ["0", "1", "b'101'", "9223372036854775808", "18446744073709551615"]),
@@ -37,7 +40,10 @@ KEYS: dict[str, tuple[str, Sequence[str]]] = {
         ["0", "'1970-01-01 00:00:01'", "'2024-03-31 01:59:59.99'", "'2024-03-31 02:00:00'", "'2038-01-19 03:14:07'"],
     ),
     "time": ("k TIME(2) PRIMARY KEY", ["'-838:59:59'", "'-00:00:00.01'", "'00:00:00'", "'100:00:00.5'", "'838:59:59'"]),
-    "enum": ("k ENUM('b', 'a', 'é', 'c') CHARACTER SET latin1 PRIMARY KEY", ["'a'", "'b'", "'c'", "'é'", "'no member'"]),
+    "enum": (
+        "k ENUM('b', 'a', 'é', 'c') CHARACTER SET latin1 PRIMARY KEY",
+        ["'a'", "'b'", "'c'", "'é'", "'no member'"],
+    ),
     "set": ("k SET('b', 'a', 'c') PRIMARY KEY", ["''", "'a'", "'b'", "'c'", "'a,b'", "'a,c'", "'a,b,c'"]),
     "text without case": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PRIMARY KEY", WORDS),
     "text in bytes": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY", EMOJI),
@@ -52,14 +58,14 @@ KEYS: dict[str, tuple[str, Sequence[str]]] = {
     "varbinary": ("k VARBINARY(20) PRIMARY KEY", BYTES),
     "prefix of text": (
         "k TEXT CHARACTER SET utf8mb4, PRIMARY KEY (k(3))",
-        ["'abc'", "'abd'", "'abe and on'", "'b'", "''", f"REPEAT('x', 20000)", "'é'"],
+        ["'abc'", "'abd'", "'abe and on'", "'b'", "''", "REPEAT('x', 20000)", "'é'"],
     ),
     "prefix of bytes": ("k BLOB, PRIMARY KEY (k(2))", [*BYTES[3:8], "REPEAT(x'31', 20000)", "x'323133'"]),
     "unique key that stands in": ("k INT NOT NULL, UNIQUE other (v), UNIQUE one (k)", ["1", "3", "2", "-7"]),
 }
 OF_MYSQL = {
     "text of unicode 9": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci PRIMARY KEY", WORDS),
-    "text with case": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs PRIMARY KEY", EMOJI),
+    "text with case": ("k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_as_cs PRIMARY KEY", [*WORDS, "'😀'"]),
     "descending": ("k INT, PRIMARY KEY (k DESC)", ["1", "5", "-3", "2", "0"]),
     "descending text": ("k VARCHAR(20) COLLATE utf8mb4_0900_ai_ci, PRIMARY KEY (k DESC)", WORDS),
 }
@@ -172,9 +178,7 @@ COMPOSITE = [
 
 
 @pytest.mark.parametrize(("definition", "order"), COMPOSITE)
-def test_every_row_comes_once_of_a_key_of_several_columns(
-    any_source_db: Database, definition: str, order: str
-) -> None:
+def test_every_row_comes_once_of_a_key_of_several_columns(any_source_db: Database, definition: str, order: str) -> None:
     several_columns(any_source_db, definition, order)
 
 
@@ -281,7 +285,10 @@ def test_a_chunk_holds_the_bound_of_bytes_and_every_row_comes_once(any_source_db
     execute(
         any_source_db,
         "CREATE TABLE t (v INT PRIMARY KEY, b LONGBLOB)",
-        *(f"INSERT INTO t VALUES ({number}, REPEAT('x', {100_000 if number % 7 == 3 else 10}))" for number in range(60)),
+        *(
+            f"INSERT INTO t VALUES ({number}, REPEAT('x', {100_000 if number % 7 == 3 else 10}))"
+            for number in range(60)
+        ),
     )
     with reading(any_source_db) as source:
         parts = list(chunks(source, any_source_db, max_bytes=250_000))
@@ -371,7 +378,9 @@ def test_a_kept_session_that_the_server_has_ended_is_opened_anew(any_source_db: 
     with reading(any_source_db) as source:
         assert values(rows(source, any_source_db)) == [0]
         with any_source_db.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND command = 'Sleep'")
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND command = 'Sleep'"
+            )
             for (number,) in cursor.fetchall():
                 cursor.execute(f"KILL {number}")
         assert values(rows(source, any_source_db)) == [0]
@@ -389,9 +398,10 @@ def test_a_server_that_is_gone_is_unavailable(any_source_db: Database) -> None:
 def test_a_table_is_cut_into_ranges_of_about_the_same_size(large_db: Database) -> None:
     with reading(large_db) as source:
         source.chunk(Wanted(large_db.dbname, "t", max_rows=1))
+        own = -handler_reads(large_db) + handler_reads(large_db)
         before = handler_reads(large_db)
         cuts = source.bounds(large_db.dbname, "t", 4)
-        assert handler_reads(large_db) - before < 400
+        assert handler_reads(large_db) - before - own < 50
         assert len(cuts) == 3
         found = []
         for after, until in zip([None, *cuts], [*cuts, None], strict=True):

@@ -79,11 +79,7 @@ def test_every_value_of_every_type_is_the_one_of_the_rows_event(
     rows = []
     for number in range(max(ROWS, *(len(kind.edges) + 4 for kind in columns))):
         literals = [
-            kind.edges[number]
-            if number < len(kind.edges)
-            else "NULL"
-            if rng.random() < 0.05
-            else kind.random(rng)
+            kind.edges[number] if number < len(kind.edges) else "NULL" if rng.random() < 0.05 else kind.random(rng)
             for kind in columns
         ]
         rows.append(f"({', '.join([str(number), *literals])})")
@@ -261,7 +257,10 @@ def read(database: Database, table: str = "t", **settings: Any) -> Chunk:
     ("create", "why"),
     [
         ("CREATE TABLE t (a INT, b INT UNIQUE)", r"table .*\.t has no primary key"),
-        ("CREATE TABLE t (a INT PRIMARY KEY) ENGINE=MyISAM", r"table .*\.t is kept by MyISAM, which has no transactions that"),
+        (
+            "CREATE TABLE t (a INT PRIMARY KEY) ENGINE=MyISAM",
+            r"table .*\.t is kept by MyISAM, which has no transactions that",
+        ),
         ("CREATE TABLE t (a ENUM('', 'x') PRIMARY KEY)", "ENUM with the member ''"),
         ("CREATE TABLE other (a INT PRIMARY KEY)", r"has no table .*\.t, or shows none"),
         ("CREATE VIEW t AS SELECT 1 AS a", r"has no table .*\.t, or shows none"),
@@ -276,7 +275,7 @@ def test_tables_that_cannot_be_read_are_refused_with_the_reason(any_source_db: D
 def test_a_masked_key_is_refused(any_source_db: Database) -> None:
     execute(any_source_db, "CREATE TABLE t (a INT PRIMARY KEY)")
     with pytest.raises(TableRefused, match=r"column .*\.t\.a is masked"):
-        read(any_source_db, mask_columns=("*.a",), mask_salt="x")
+        read(any_source_db, mask_columns=("*.t.a",), mask_salt="x")
 
 
 def test_a_system_versioned_table_is_refused(mariadb_db: Database) -> None:

@@ -105,7 +105,7 @@ def test_a_table_without_a_key_and_a_masked_key_are_refused() -> None:
 
 @pytest.mark.parametrize("values", [(), (1, 2), ("x",), (None,), (1.5e400,)])
 def test_a_key_that_is_none_of_the_table_is_refused(values: tuple[Any, ...]) -> None:
-    with pytest.raises(TableRefused, match="is none of the key `d`.`t`.`a`"):
+    with pytest.raises(TableRefused, match=r"is none of the key `d`\.`t`\.`a`"):
         keys.after(key(A), values)
 
 

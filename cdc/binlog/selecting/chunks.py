@@ -1,14 +1,14 @@
 """The adapter behind cdc.binlog.rows_port.RowSource, of one MySQL or MariaDB.
 
-A chunk is read in one transaction: the snapshot; then the table is opened, which keeps its definition as it is until the transaction
-is over (its metadata lock, "Metadata Locking" in both manuals); then SHOW CREATE TABLE must say what it said when the plan was made,
-before the snapshot. So the definition is that of the rows, and no change of it lies between the snapshot and them; else both are
-made anew. Then the rows.
+A chunk is read in one transaction: the snapshot; then the table is opened, which keeps its definition as it is until the
+transaction is over (its metadata lock, "Metadata Locking" in both manuals); then SHOW CREATE TABLE must say what it said when
+the plan was made, before the snapshot. So the definition is that of the rows, and no change of it lies between the snapshot and
+them; else both are made anew. Then the rows.
 
-How many rows fit into `max_bytes` is known before they come only about: LIMIT is chosen by the size of the rows that came before (at
-first by the server's statistics). Where they turn out to be larger, reading stops at the bound, and the connection is closed: the
-server ends the query when it finds that. To read the rest would cost the most where rows are largest, and KILL QUERY needs a second
-connection and may hit the query after. So this is the exception, and a new connection its price.
+How many rows fit into `max_bytes` is known before they come only about: LIMIT is chosen by the size of the rows that came
+before (at first by the server's statistics). Where they turn out to be larger, reading stops at the bound, and the connection
+is closed: the server ends the query when it finds that. To read the rest would cost the most where rows are largest, and KILL
+QUERY needs a second connection and may hit the query after. So this is the exception, and a new connection its price.
 """
 
 import re
@@ -19,10 +19,12 @@ import pymysql
 
 from cdc.binlog.connection import source_error
 from cdc.binlog.decoder.rows import DecodedRow, Values
+from cdc.binlog.digest_port import Digested
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
 from cdc.binlog.selecting.condition import checked
+from cdc.binlog.selecting.digests import range_digest, range_end, row_text
 from cdc.binlog.selecting.rows import read_rows
 from cdc.binlog.selecting.session import Session, Sessions
 from cdc.binlog.selecting.settling import Snapshots
@@ -32,6 +34,7 @@ from cdc.connect.mysql import Kind, classify, error_code, reason
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import SourceUnavailable, TableRefused
+from cdc.model.row_digest import RangeDigest
 
 # A list of 1000 and more is a join with a temporary table to MariaDB (in_predicate_conversion_threshold).
 _MOST_KEYS_AT_ONCE = 500
@@ -71,6 +74,22 @@ class Chunks:
         drafts = plan.projection.drafts(read)
         last = tuple(drafts[-1].key.values()) if more else None
         return Chunk(plan.projection.schema, drafts, high, last)
+
+    def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
+        """DigestSource.digest."""
+        with self._session(db, table) as session:
+            plan, high = self._open(session, db, table, None)
+            text = row_text(plan)
+            found = None
+            if text is not None:
+                last = None
+                for row in session.ask(range_end(plan, after, max_rows)):
+                    last = tuple([read(value or b"") for read, value in zip(plan.key_readers, row, strict=True)])
+                ((rows, total),) = session.ask(range_digest(plan, text, after, last))
+                digest = RangeDigest(int(rows or 0), int(total or 0))
+                found = Digested(plan.projection.schema, digest, high, last)
+            session.run("COMMIT")
+        return found
 
     def bounds(self, db: str, table: str, parts: int) -> Sequence[Key]:
         """RowSource.bounds."""
@@ -114,9 +133,7 @@ class Chunks:
                 return plan, high
             self._plans[db, table] = plan_table(self._server, self._config, db, table, definition)
             session.run("ROLLBACK")
-        raise SourceUnavailable(
-            f"the definition of table {db}.{table} does not stand still", hint="it is tried again"
-        )
+        raise SourceUnavailable(f"the definition of table {db}.{table} does not stand still", hint="it is tried again")
 
     def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Values], bool]:
         """(rows, whether there are more)."""
@@ -149,9 +166,7 @@ class Chunks:
             piece = listed[start : start + _MOST_KEYS_AT_ONCE]
             sql = _statement(plan, [f"({keys.one_of(plan.key, piece)})", where], "")
             with _blaming(where, plan.schema.name):
-                read = read_rows(
-                    session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND
-                )
+                read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND)
             for values in read.rows:
                 found.setdefault(tuple([values[place] for place in places]), values)
         return list(found.values())
@@ -178,7 +193,9 @@ def _blaming(where: str, table: str) -> Iterator[None]:
         if not where or kind not in {Kind.REFUSED, Kind.ROW} or error_code(error) in _NO_TABLE | _NO_RIGHTS:
             raise
         # Of a ROW error the words may hold a row's values.
-        words = reason(error) if kind is Kind.REFUSED else f"a row's values do not go with it (error {error_code(error)})"
+        words = (
+            reason(error) if kind is Kind.REFUSED else f"a row's values do not go with it (error {error_code(error)})"
+        )
         raise TableRefused(
             f"the source refuses the condition for table {table} {where}: {words}",
             hint="write one expression in SQL over the table's columns, as it would stand behind WHERE",

@@ -1,12 +1,11 @@
-"""Conditions on keys: wire values as literals that compare as the column does, and ranges in a form that both servers read by
-the key's index. Pure functions.
+"""Conditions on keys: wire values as literals that compare as the column does, and ranges in a form that both servers read by the
+key's index. Pure functions.
 
-Comparing is the server's business, in the column's own collation: a literal has the lowest coercibility, so the column's collation
-decides, and the server turns the literal into the column's charset, or refuses it ("Collation Coercibility in Expressions",
-https://dev.mysql.com/doc/refman/9.7/en/charset-collation-coercibility.html).
-Of several columns, `(a, b) > (x, y)` is read by no index range at MySQL: "the optimizer does not use … row constructor expressions
-… rewrite" ("Row Constructor Expression Optimization", https://dev.mysql.com/doc/refman/9.7/en/row-constructor-optimization.html);
-`a > x OR (a = x AND b > y)` is.
+Comparing is the server's business, in the column's own collation: a literal has the lowest coercibility, so the column's
+collation decides, and the server turns the literal into the column's charset, or refuses it ("Collation Coercibility in
+Expressions", https://dev.mysql.com/doc/refman/9.7/en/charset-collation-coercibility.html). Of several columns, `(a, b) > (x,
+y)` is no index range to MySQL; `a > x OR (a = x AND b > y)` is one ("Row Constructor Expression Optimization",
+https://dev.mysql.com/doc/refman/9.7/en/row-constructor-optimization.html).
 """
 
 import re
@@ -78,7 +77,7 @@ def until(key: Sequence[KeyColumn], values: Key) -> str:
 
 
 def one_of(key: Sequence[KeyColumn], keys: Sequence[Key]) -> str:
-    """Rows of the keys. Not `(a, b) IN (…)`, which MariaDB does not read by the index."""
+    """Rows of the keys; of several columns as alternatives, which both servers read by the index."""
     if len(key) == 1:
         (only,) = key
         return f"{only.quoted} IN ({', '.join([_literals(key, values)[0] for values in keys])})"

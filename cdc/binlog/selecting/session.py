@@ -1,7 +1,7 @@
 """Sessions that read rows: connections with settings of their own, some of which are kept, and answers that come as bytes.
 
-PyMySQL logs in and sends; what the server answers is read by cdc.binlog.packets, in large pieces, and row by row: an answer is never
-in memory as a whole.
+PyMySQL logs in and sends; what the server answers is read by cdc.binlog.packets, in large pieces, and row by row: an answer is
+never in memory as a whole.
 """
 
 import contextlib

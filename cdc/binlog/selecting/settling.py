@@ -1,26 +1,28 @@
 """When a SELECT sees all that the binlog told before a place, and which place it is that no row of it lies behind.
 
-**MySQL** writes a transaction to the binlog and only then commits it in the engine (the stages of `MYSQL_BIN_LOG::ordered_commit`,
-sql/binlog.cc: flush, sync, commit). So:
+**MySQL** writes a transaction to the binlog and only then commits it in the engine (the stages of
+`MYSQL_BIN_LOG::ordered_commit`, sql/binlog.cc: flush, sync, commit). So:
 
-- *high.* What a SELECT saw is committed, so it was in the binlog before. The end of the binlog, asked for after the snapshot was
-  taken, is behind it; the position that the server shows moves with the flush (under LOCK_log), to ends of transactions only.
+- *high.* What a SELECT saw is committed, so it was in the binlog before. The end of the binlog, asked for after the snapshot
+  was taken, is behind it; the position that the server shows moves with the flush (under LOCK_log), to ends of transactions
+  only.
 - *settled, with GTIDs.* A stream shows a transaction before the tables do, so the wait is for gtid_executed, to which
-  `process_commit_stage_queue` (and `finish_commit`, with binlog_order_commits=OFF) adds a transaction after its commit in the engine:
-  WAIT_FOR_EXECUTED_GTID_SET ("Functions Used with Global Transaction Identifiers (GTIDs)").
-- *settled, without GTIDs.* A transaction that the stream has shown, and the tables do not, is between its flush and its commit: it is
-  in information_schema.INNODB_TRX, with changed rows, and its session is in the middle of a statement (COMMIT, or the statement that
-  commits by itself). Each such transaction is waited for until it is gone from there (InnoDB takes it from the list of read-write
-  transactions, whose numbers make up read views, as one step, `trx_erase_lists`, storage/innobase/trx/trx0trx.cc), or its session was
-  seen outside of a commit: idle, or at work on rows (the stage in the process list; a commit has its own from its first line on,
-  `ha_commit_trans`, sql/handler.cc). A session that commits what another one prepared (XA COMMIT) is told by its statement.
-  INNODB_TRX is a copy that is renewed only where nobody has read it for a tenth of a second (`can_cache_be_updated`,
-  storage/innobase/trx/trx0i_s.cc): so it is asked for again until it shows the very statement that asks.
+  `process_commit_stage_queue` (and `finish_commit`, with binlog_order_commits=OFF) adds a transaction after its commit in the
+  engine: WAIT_FOR_EXECUTED_GTID_SET ("Functions Used with Global Transaction Identifiers (GTIDs)").
+- *settled, without GTIDs.* A transaction that the stream has shown, and the tables do not, is between its flush and its commit:
+  it is in information_schema.INNODB_TRX, with changed rows, and its session is in the middle of a statement (COMMIT, or the
+  statement that commits by itself). Each such transaction is waited for until it is gone from there (InnoDB takes it from the
+  list of read-write transactions, whose numbers make up read views, as one step, `trx_erase_lists`,
+  storage/innobase/trx/trx0trx.cc), or its session was seen outside of a commit: idle, or at work on rows (the stage in the
+  process list; a commit has its own from its first line on, `ha_commit_trans`, sql/handler.cc). A session that commits what
+  another one prepared (XA COMMIT) is told by its statement. INNODB_TRX is a copy that is renewed only where nobody has read it
+  for a tenth of a second (`can_cache_be_updated`, storage/innobase/trx/trx0i_s.cc): so it is asked for again until it shows the
+  very statement that asks.
 
 **MariaDB** takes a consistent snapshot and the binlog position that belongs to it in one step
-(https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/), and shows that as Binlog_snapshot_file and
-Binlog_snapshot_position: it is `high`, and a snapshot that lies before `settled` is taken again. The position counts transactions
-only: where nothing but other events lies between the two, the sets of GTIDs are equal.
+(https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/), and shows that as Binlog_snapshot_file
+and Binlog_snapshot_position: it is `high`, and a snapshot that lies before `settled` is taken again. The position counts
+transactions only: where nothing but other events lies between the two, the sets of GTIDs are equal.
 """
 
 import secrets
@@ -140,7 +142,7 @@ class Snapshots:
 def _await_gtids(session: Session, gtid_set: str) -> None:
     # Read and written anew: it may come from a checkpoint, and so from outside.
     known = MysqlGtids(gtid_set).text()
-    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{known}', {PATIENCE_SECONDS:g})"  # noqa: S608 - digits and names alone
+    asked = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{known}', {PATIENCE_SECONDS:g})"
     ((timed_out,),) = session.ask(asked)
     if number(timed_out):
         raise SourceUnavailable(
@@ -227,7 +229,7 @@ def _transactions(session: Session, nonce: str = "") -> list[_Transaction]:
     session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
     try:
         rows = session.ask(
-            f"SELECT /* {nonce} */ trx_mysql_thread_id, trx_id, trx_rows_modified, trx_query "
+            f"SELECT /* {nonce} */ trx_mysql_thread_id, trx_id, trx_rows_modified, trx_query "  # noqa: S608 - hex digits
             "FROM information_schema.INNODB_TRX"
         )
     except pymysql.err.MySQLError as error:

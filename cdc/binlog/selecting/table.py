@@ -110,7 +110,8 @@ def _require_transactions(server: Server, schema: TableSchema) -> int:
     # NDB has them, and tells the binlog of them when they are long over.
     if str(transactions).upper() != "YES" or str(engine).lower() == "ndbcluster":
         raise TableRefused(
-            f"table {schema.name} is kept by {engine}, which has no transactions that the binlog knows: what is read of it has no place there",
+            f"table {schema.name} is kept by {engine}, which has no transactions that the binlog knows: what is read of it has "
+            "no place there",
             hint=f"ALTER TABLE {schema.name} ENGINE=InnoDB, or exclude it from what is copied and compared",
         )
     if str(table_type).upper() == "SYSTEM VERSIONED":
