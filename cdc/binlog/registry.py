@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from cdc.binlog.digest_port import DigestSource
 from cdc.binlog.port import Source
 from cdc.binlog.rows_port import RowSource
 from cdc.model.config import SourceConfig
@@ -24,7 +25,7 @@ def open_files(config: SourceConfig, text: str) -> "FilesSource":
     return FilesSource(config, text)
 
 
-class TableSource(Source, RowSource, Protocol):
+class TableSource(Source, RowSource, DigestSource, Protocol):
     """A server, of which both the binlog and the tables can be read."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cdc.binlog.archive.joined import Joined
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
+from cdc.binlog.digest_port import Digested
 from cdc.binlog.doctor import checks
 from cdc.binlog.doctor.settings import refuse_unsafe
 from cdc.binlog.files_between import bytes_between
@@ -190,6 +191,9 @@ class BinlogSource:
 
     def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
         return self._chunks.chunk(wanted, settled)
+
+    def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
+        return self._chunks.digest(db, table, after, max_rows)
 
     def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:
         """`where` changes nothing: to look at the rows that it leaves would be a scan."""

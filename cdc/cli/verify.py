@@ -44,6 +44,9 @@ _LOOK_SECONDS = 0.2
     help="how long the sink may stand still before what was just read from the source",
 )
 @click.option("--repair", is_flag=True, help="have the source's present rows sent where a sink has others")
+@click.option(
+    "--by-rows", is_flag=True, help="fetch and compare all rows, also where the servers could compare digests"
+)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 @click.pass_context
 def verify(  # noqa: PLR0917 - click passes them by name
@@ -56,6 +59,7 @@ def verify(  # noqa: PLR0917 - click passes them by name
     rows_per_second: float | None,
     patience: float,
     repair: bool,
+    by_rows: bool,
     as_json: bool,
 ) -> None:
     """Compares the tables of the source with those of the sinks, while both are written to. It only reads, without --repair.
@@ -64,7 +68,9 @@ def verify(  # noqa: PLR0917 - click passes them by name
 
     Exit status: 0 equal, 1 differences (or a table that could not be compared), 2 a bad file or choice.
     """
-    options = Options(limit=limit, values=values, rows_per_second=rows_per_second or 0.0, patience_seconds=patience)
+    options = Options(
+        limit=limit, values=values, rows_per_second=rows_per_second or 0.0, by_rows=by_rows, patience_seconds=patience
+    )
     with Parts(load(file)) as parts, VerifyProgress() as progress:
         sending = Sending(parts) if repair else None
         reports = build.verification(parts, options, progress, sending).run(sink, tables)

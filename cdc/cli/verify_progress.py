@@ -47,7 +47,8 @@ class VerifyProgress:
             rate = f"{report.rows_per_second:,.0f} rows/s" if report.seconds >= _LEAST_SECONDS else ""
             # An estimate may be too low: a bar that is full and goes on would be a lie.
             total = max(report.estimated, report.rows + 1)
-            self._bar.update(self._task, total=total, completed=report.rows, rate=rate, left=_left(report))
+            left = f"{_left(report)} left" if _left(report) else ""
+            self._bar.update(self._task, total=total, completed=report.rows, rate=rate, left=left)
         elif self._bar is None and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _LINE_SECONDS
             log.info(
@@ -106,6 +107,6 @@ def _bar() -> "Progress":
         TextColumn("{task.completed:,.0f} rows"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]} left"),
+        TextColumn("{task.fields[left]}"),
         console=Console(stderr=True),
     )

@@ -10,6 +10,7 @@ from cdc.model.batch import Key
 from cdc.model.change import Draft, Row
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import RetryableError
+from cdc.model.row_digest import RangeDigest
 from cdc.model.schema import TableSchema
 from cdc.processes.backoff import Backoff
 from cdc.target.port import Target
@@ -94,6 +95,9 @@ class Sides:
 
     def between(self, after: Key | None, until: Key | None, limit: int) -> Mapping[Key, Row]:
         return self._ask(lambda rows: rows.between(after, until, limit), {})
+
+    def digest(self, after: Key | None, until: Key | None) -> RangeDigest | None:
+        return self._ask(lambda rows: rows.digest(after, until), None)
 
     def keys_after(self, after: Key | None, limit: int) -> Sequence[Key]:
         return self._ask(lambda rows: rows.keys_after(after, limit), ())

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
+from cdc.binlog.digest_port import DigestSource
 from cdc.binlog.rows_port import RowSource
 from cdc.model.batch import Key
 from cdc.model.errors import FatalError, TableRefused, UsageError
@@ -19,12 +20,13 @@ from cdc.target.port import Target
 
 
 class Verification:
-    """`rows`: the source's tables as they are now; `repair`: as of TableVerifier."""
+    """`rows`, `digests`: the source's tables as they are now; `repair`: as of TableVerifier."""
 
     def __init__(
         self,
         parts: Parts,
         rows: RowSource,
+        digests: DigestSource,
         options: Options,
         watcher: Watcher,
         *,
@@ -33,6 +35,7 @@ class Verification:
     ) -> None:
         self._parts = parts
         self._rows = rows
+        self._digests = digests
         self._options = options
         self._watcher = watcher
         self._clock = clock or Clock()
@@ -42,6 +45,10 @@ class Verification:
         """`sink`: only this one; `tables`: patterns of `db.table`, or of the table's name alone; none: all. A table that cannot
         be compared is reported with its problem; what concerns all tables is raised: UsageError, outages, SinkBehind."""
         chosen = list(self._chosen(sink, tables))
+        if not any(listed for _, listed in chosen):
+            raise UsageError(
+                "no captured table matches the sink's tables", hint="`cdc check FILE` looks at sink.tables"
+            )
         return [report for name, listed in chosen for report in self._of_sink(name, listed)]
 
     def _chosen(self, sink: str | None, patterns: Sequence[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -108,7 +115,15 @@ class Verification:
             values=options.values,
         )
         return TableVerifier(
-            sides, passing, suspects, report, options, watcher=self._watcher, clock=self._clock, repair=self._repair
+            sides,
+            passing,
+            suspects,
+            report,
+            options,
+            watcher=self._watcher,
+            clock=self._clock,
+            digests=self._digests,
+            repair=self._repair,
         )
 
 

@@ -5,6 +5,9 @@ which it goes is waited for at the sink; then the target's rows of these keys ar
 suspect (cdc.processes.standing decides). Where keys are ordered alike at both sides, rows that only the target has lie in the
 same ranges; else its keys are paged through in its own order, and the source is asked for them.
 
+Where both servers can make a digest of a range of rows that is the same for the same rows, ranges are compared by that, and only
+the rows of those that differ are fetched.
+
 Chunks are read ahead while the sink is waited for, a bounded number of them, so that a busy source costs no wait for each.
 """
 
@@ -14,10 +17,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
+from cdc.binlog.digest_port import Digested, DigestSource
 from cdc.binlog.rows_port import Chunk, Wanted
 from cdc.model.batch import Key
 from cdc.model.change import Row
+from cdc.model.checkpoint import SourcePoint
 from cdc.model.errors import TargetRefused
+from cdc.model.row_digest import RangeDigest
 from cdc.processes.passing import Passing
 from cdc.processes.suspects import Suspects
 from cdc.processes.table_sides import Clock, Sides
@@ -26,6 +32,8 @@ from cdc.processes.verify_report import TableReport
 _MOST_AHEAD = 8
 _MOST_SUSPECTS = 10_000
 _MOST_TOGETHER = 1000
+_LEAST_RANGE_ROWS = 1000
+_MOST_RANGE_ROWS = 100_000
 
 Repair = Callable[[str, str, Sequence[Key]], None]
 """(db, table, keys): has the source's present rows of these keys sent through the stream."""
@@ -34,14 +42,17 @@ Repair = Callable[[str, str, Sequence[Key]], None]
 @dataclass(frozen=True, slots=True)
 class Options:
     """`limit`: how many differences of a table are listed; `values`: with the rows' values. `rows_per_second`: of the source, at
-    most; 0: no bound. `chunk_rows`, `chunk_bytes`: what is read at once. `patience_seconds`: as of Passing."""
+    most; 0: no bound. `by_rows`: all rows are fetched, whatever the servers could tell. `chunk_rows`, `chunk_bytes`: what is read
+    at once; `range_rows`: of how many rows the first digest is. `patience_seconds`: as of Passing."""
 
     limit: int = 100
     values: bool = False
     rows_per_second: float = 0.0
+    by_rows: bool = False
     patience_seconds: float = 60.0
     chunk_rows: int = 5000
     chunk_bytes: int = 4 * 1024 * 1024
+    range_rows: int = 20_000
 
     @property
     def rows_at_once(self) -> int:
@@ -73,6 +84,7 @@ class TableVerifier:
         *,
         watcher: Watcher,
         clock: Clock,
+        digests: DigestSource | None = None,
         repair: Repair | None = None,
     ) -> None:
         self._sides = sides
@@ -82,6 +94,7 @@ class TableVerifier:
         self._options = options
         self._watcher = watcher
         self._clock = clock
+        self._digests = None if options.by_rows else digests
         self._repair = repair
         self._together = _MOST_TOGETHER
         self._began = clock.now()
@@ -91,7 +104,10 @@ class TableVerifier:
     def run(self) -> None:
         """Raises what source, queue and target raise (an outage only after some attempts), and SinkBehind."""
         try:
-            self._forward()
+            if self._digests is None:
+                self._forward(None, None)
+            else:
+                self._by_ranges(self._digests)
             if self._unordered:
                 self._backward()
             self._settle()
@@ -99,23 +115,66 @@ class TableVerifier:
             self._sides.close()
             self._moved()
 
-    def _forward(self) -> None:
-        """All rows of the source, and what the target has of them."""
-        ahead: deque[tuple[Key | None, Chunk]] = deque()
+    def _by_ranges(self, digests: DigestSource) -> None:
+        """The digests of both sides, range by range: larger ones as long as they are equal, smaller ones where they are not. From
+        where that is not possible, all rows."""
+        ahead: deque[tuple[Key | None, Digested]] = deque()
         after: Key | None = None
+        ended, size = False, self._options.range_rows
+        least = min(size, _LEAST_RANGE_ROWS)
+        while ahead or not ended:
+            if not ended and (not ahead or (len(ahead) < _MOST_AHEAD and self._must_wait(ahead[0][1].high))):
+                digested = self._digest(digests, after, size)
+                if digested is None:
+                    self._forward(ahead[0][0] if ahead else after, None)
+                    return
+                ahead.append((after, digested))
+                after, ended = digested.last, digested.last is None
+                continue
+            began, digested = ahead.popleft()
+            self._passing.wait(digested.high)
+            found = self._found_digest(began, digested)
+            if found is None:
+                self._forward(began, None)
+                return
+            if found == digested.digest:
+                self._report.rows += found.rows
+                self._moved()
+                self._keep_pace()
+                size = min(2 * size, _MOST_RANGE_ROWS)
+            else:
+                self._forward(began, digested.last)
+                size = max(size // 2, least)
+
+    def _digest(self, digests: DigestSource, after: Key | None, size: int) -> Digested | None:
+        rate = self._options.rows_per_second
+        rows = min(size, max(1, int(rate))) if rate else size
+        return self._sides.patiently(lambda: digests.digest(self._sides.db, self._sides.table, after, rows))
+
+    def _found_digest(self, began: Key | None, digested: Digested) -> RangeDigest | None:
+        try:
+            return self._sides.digest(began, digested.last) if self._sides.look(digested.schema) else None
+        except TargetRefused:
+            # Whether the table was altered meanwhile shows when its rows are read.
+            self._sides.close()
+            return None
+
+    def _forward(self, after: Key | None, until: Key | None) -> None:
+        """All rows of the source in the range, and what the target has of them."""
+        ahead: deque[tuple[Key | None, Chunk]] = deque()
         ended = False
         while ahead or not ended:
-            if not ended and (not ahead or (len(ahead) < _MOST_AHEAD and self._must_wait(ahead[0][1]))):
-                chunk = self._chunk(after)
+            if not ended and (not ahead or (len(ahead) < _MOST_AHEAD and self._must_wait(ahead[0][1].high))):
+                chunk = self._chunk(after, until)
                 ahead.append((after, chunk))
                 after, ended = chunk.last, chunk.last is None
                 continue
             began, chunk = ahead.popleft()
             self._passing.wait(chunk.high)
             try:
-                self._compare(began, chunk)
+                self._compare(began, chunk, until)
             except TargetRefused:
-                again = self._chunk(began)
+                again = self._chunk(began, until)
                 if again.schema == chunk.schema:
                     raise
                 # The table was altered at both sides since it was read: from here on as it is now.
@@ -123,15 +182,16 @@ class TableVerifier:
                 ahead.append((began, again))
                 after, ended = again.last, again.last is None
 
-    def _must_wait(self, chunk: Chunk) -> bool:
-        return not self._sides.patiently(lambda: self._passing.passed(chunk.high))
+    def _must_wait(self, point: SourcePoint) -> bool:
+        return not self._sides.patiently(lambda: self._passing.passed(point))
 
-    def _chunk(self, after: Key | None) -> Chunk:
+    def _chunk(self, after: Key | None, until: Key | None) -> Chunk:
         options = self._options
         wanted = Wanted(
             self._sides.db,
             self._sides.table,
             after=after,
+            until=until,
             max_rows=options.rows_at_once,
             max_bytes=options.chunk_bytes,
         )
@@ -141,10 +201,10 @@ class TableVerifier:
             self._together = self._suspects.together = max(1, min(self._together, len(chunk.rows)))
         return chunk
 
-    def _compare(self, began: Key | None, chunk: Chunk) -> None:
+    def _compare(self, began: Key | None, chunk: Chunk, until: Key | None) -> None:
         if self._sides.look(chunk.schema):
             self._absent = False
-            for key, row, found in self._unequal(began, chunk):
+            for key, row, found in self._unequal(began, chunk, until):
                 self._suspects.add(key, row, found)
                 if len(self._suspects) >= _MOST_SUSPECTS:
                     self._settle()
@@ -154,11 +214,13 @@ class TableVerifier:
         self._moved()
         self._keep_pace()
 
-    def _unequal(self, began: Key | None, chunk: Chunk) -> Iterator[tuple[Key, Row | None, Row | None]]:
+    def _unequal(
+        self, began: Key | None, chunk: Chunk, until: Key | None
+    ) -> Iterator[tuple[Key, Row | None, Row | None]]:
         """(key, the source's row, the target's), either of them None where there is none."""
         sides = self._sides
         rows = {sides.key_of(draft): draft.after for draft in chunk.rows}
-        for page in self._pages(began, chunk, list(rows)):
+        for page in self._pages(began, until if chunk.last is None else chunk.last, list(rows)):
             for key, found in page.items():
                 row = rows.pop(key, None)
                 if row is None or sides.differing(row, found):
@@ -166,7 +228,7 @@ class TableVerifier:
         for key, row in rows.items():
             yield key, row, None
 
-    def _pages(self, began: Key | None, chunk: Chunk, keys: Sequence[Key]) -> Iterator[Mapping[Key, Row]]:
+    def _pages(self, began: Key | None, until: Key | None, keys: Sequence[Key]) -> Iterator[Mapping[Key, Row]]:
         """The target's rows of the chunk's range where that is the same rows at both sides, else those of its keys."""
         if not (self._sides.ordered and _ascends(began, keys)):
             self._unordered = True
@@ -174,7 +236,7 @@ class TableVerifier:
             return
         after, limit = began, len(keys) + self._together
         while True:
-            page = self._sides.between(after, chunk.last, limit)
+            page = self._sides.between(after, until, limit)
             yield page
             if len(page) < limit:
                 return

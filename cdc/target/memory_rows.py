@@ -1,10 +1,12 @@
 """Reads a table of the memory target back."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdc.model.batch import Key
 from cdc.model.change import Row
+from cdc.model.row_digest import RangeDigest, row_number, texts_of
 from cdc.model.schema import TableSchema
 from cdc.target.memory_store import MemoryStore
 
@@ -17,6 +19,7 @@ class MemoryRows:
     def __init__(self, place: MemoryStore, name: str, schema: TableSchema) -> None:
         self._store = place
         self._name = name
+        self._schema = schema
         self._columns = [column.name for column in schema.columns]
         self._ordered = all(schema.column(name).type in _NUMBERS for name in schema.key)
 
@@ -35,6 +38,13 @@ class MemoryRows:
         rows = self._store.rows(self._name)
         inside = [key for key in self._behind(after) if until is None or _place(key) <= _place(until)]
         return {key: rows[key] for key in inside[:limit] if key in rows}
+
+    def digest(self, after: Key | None, until: Key | None) -> RangeDigest | None:
+        rows = list(self.between(after, until, sys.maxsize).values())
+        texts = [texts_of(self._schema, row) for row in rows]
+        if not self._ordered or None in texts:
+            return None
+        return RangeDigest(len(rows), sum(row_number(one or ()) for one in texts))
 
     def keys_after(self, after: Key | None, limit: int) -> Sequence[Key]:
         return self._behind(after)[:limit]

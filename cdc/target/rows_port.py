@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cdc.model.batch import Key
 from cdc.model.change import Row
+from cdc.model.row_digest import RangeDigest
 
 
 class TableRows(Protocol):
@@ -33,6 +34,10 @@ class TableRows(Protocol):
     def between(self, after: Key | None, until: Key | None, limit: int) -> Mapping[Key, Row]:
         """The first `limit` rows in key order behind `after` (None: from the first on) up to `until`, inclusive (None: to the
         last). Only where keys are `ordered`."""
+
+    def digest(self, after: Key | None, until: Key | None) -> RangeDigest | None:
+        """Of the rows that `between` would give without a limit, as cdc.model.row_digest describes it. None where keys are not
+        `ordered`, or a column has no text that is the source's."""
 
     def keys_after(self, after: Key | None, limit: int) -> Sequence[Key]:
         """The first `limit` keys behind `after` in the target's own order. Keys that are there all along come once."""

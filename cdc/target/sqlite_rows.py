@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cdc.model.batch import Key
+from cdc.model.row_digest import Form, row_number
+from cdc.target.sql.digests import AGGREGATE, forms
 from cdc.target.sql.names import shown
 from cdc.target.sql.plan import TablePlan
 from cdc.target.sql.rows import Answers, row_values
@@ -19,6 +21,7 @@ class SqliteAsker:
     def __init__(self, connection: sqlite3.Connection, plan: TablePlan) -> None:
         # Others may have written what is no UTF-8: it differs, and is no error.
         connection.text_factory = lambda raw: raw.decode(errors="backslashreplace")
+        connection.create_aggregate(AGGREGATE, -1, _aggregate(forms(plan)))
         self._connection = connection
         self._plan = plan
         self._place = f"table {shown(str(plan.name))}"
@@ -40,3 +43,28 @@ class SqliteAsker:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _aggregate(columns: Sequence[Form | None]) -> Any:
+    """The class of SQLite's aggregate function: SQLite has no hash of its own."""
+
+    class Digest:
+        def __init__(self) -> None:
+            self._total = 0
+
+        def step(self, *values: Any) -> None:
+            self._total += row_number(map(_text, columns, values))
+
+        def finalize(self) -> str:
+            return str(self._total)
+
+    return Digest
+
+
+def _text(form: Form | None, value: Any) -> str | None:
+    """What others put into a column of another type has a text that no value of the source's has."""
+    if value is None:
+        return None
+    if isinstance(value, bytes) or form == "bytes":
+        return value.hex() if isinstance(value, bytes) and form == "bytes" else f"\0{value!r}"
+    return str(value)

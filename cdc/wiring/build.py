@@ -76,7 +76,9 @@ def verification(
         assert sending is not None  # noqa: S101 - else it is not given
         sending.send(f"{db}.{table}", keys)
 
-    return Verification(parts, parts.rows, options, watcher, repair=repair if sending is not None else None)
+    return Verification(
+        parts, parts.rows, parts.digests, options, watcher, repair=repair if sending is not None else None
+    )
 
 
 def refresh(

@@ -5,6 +5,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from cdc.binlog.digest_port import DigestSource
 from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
 from cdc.model.config import ConnectorConfig
@@ -42,6 +43,11 @@ class Parts:
         source = open_source(self.config.source, connector=self.config.name)
         self._close.callback(source.close)
         return source
+
+    @property
+    def digests(self) -> DigestSource:
+        """And digests of ranges of them."""
+        return self.source
 
     @cached_property
     def queue(self) -> Queue:

@@ -10,6 +10,7 @@ import pytest
 from cdc.model.batch import Key
 from cdc.model.change import Row, Value
 from cdc.model.errors import TargetRefused
+from cdc.model.row_digest import RangeDigest, row_number, texts_of
 from cdc.model.schema import Column, TableSchema
 from cdc.target.memory import store
 from cdc.target.port import LaneWriter, Target
@@ -363,3 +364,77 @@ def test_what_others_wrote_into_sqlite_differs_and_is_no_error(
     assert rows.differing(order(1), found[1,]) == ("note", "total")
     assert rows.differing(order(2), found[2,]) == ("note", "total")
     assert rows.differing(order(3), found[3,]) == ()
+
+
+DIGESTED = TableSchema(
+    "shop",
+    "d",
+    (
+        ID,
+        Column("big", "bigint", unsigned=True),
+        Column("bits", "bit", length=9),
+        Column("year", "year"),
+        Column("total", "decimal", precision=9, scale=2),
+        Column("day", "date"),
+        Column("at", "datetime", scale=3),
+        Column("stamp", "timestamp"),
+        Column("name", "varchar", length=20, **TEXT),
+        Column("fixed", "char", length=5, **TEXT),
+        Column("note", "longtext", **TEXT),
+        Column("kind", "enum", members=("a", "ü"), **TEXT),
+        Column("flags", "set", members=("x", "y"), **TEXT),
+        Column("raw", "varbinary", length=9),
+        Column("picture", "blob"),
+    ),
+    ("id",),
+)
+
+
+def _digested(number: int) -> Row:
+    return {
+        "id": number,
+        "big": 2**64 - 1 - number,
+        "bits": number,
+        "year": 2000 + number,
+        "total": f"-{number}.50",
+        "day": "2024-02-29",
+        "at": f"2024-02-29T01:02:03.{number:03d}",
+        "stamp": "2024-02-29T01:02:03Z",
+        "name": "🦊%s\\'\"",
+        "fixed": "é",
+        "note": "",
+        "kind": "ü",
+        "flags": "x,y",
+        "raw": _base64(b"\0\xff"),
+        "picture": _base64(bytes(range(256))),
+    }
+
+
+def _expected(*rows: Row) -> RangeDigest:
+    return RangeDigest(len(rows), sum(row_number(texts_of(DIGESTED, row) or ()) for row in rows))
+
+
+def test_a_range_has_the_digest_of_its_rows_as_change_events_have_them(
+    target: Target, writer: LaneWriter, opened: list[TableRows]
+) -> None:
+    wire = [_digested(number) for number in range(20)]
+    wire.append({**dict.fromkeys(_digested(0)), "id": 20})
+    write(writer, inserts(*wire, schema=DIGESTED))
+    rows = _rows(target, DIGESTED, opened)
+    assert rows.digest(None, None) == _expected(*wire)
+    assert rows.digest((4,), (9,)) == _expected(*wire[5:10])
+    assert rows.digest((20,), None) == RangeDigest(0, 0)
+    others: Row = {**_digested(1), "id": 3}
+    for name in [column.name for column in DIGESTED.columns if column.name != "id"]:
+        other = {**wire[3], name: None if wire[3][name] == others[name] else others[name]}
+        write(writer, inserts(other, schema=DIGESTED), count=2)
+        assert rows.digest((2,), (3,)) == _expected(other) != _expected(wire[3]), name
+
+
+@pytest.mark.parametrize("kind", ["double", "json", "time"])
+def test_where_a_column_has_no_text_that_is_the_same_everywhere_there_is_no_digest(
+    target: Target, writer: LaneWriter, opened: list[TableRows], kind: str
+) -> None:
+    schema = TableSchema("shop", "t", (ID, Column("v", kind)), ("id",))
+    write(writer, inserts({"id": 1, "v": None}, schema=schema))
+    assert _rows(target, schema, opened).digest(None, None) is None

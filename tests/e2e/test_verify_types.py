@@ -22,7 +22,7 @@ TARGETS = ("postgresql", "mysql", "mariadb", "sqlite")
 pytestmark = pytest.mark.timeout(600 + ROWS)
 
 
-@pytest.mark.faults  # minutes: dozens of tables at four targets, four times over; tests/contract/test_target_rows.py is the short one
+@pytest.mark.faults  # minutes: dozens of tables at four targets; tests/contract/test_target_rows.py is the short one
 def test_every_type_is_equal_at_every_target_and_each_planted_cell_is_found_from_mysql(
     mysql_db: Database, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

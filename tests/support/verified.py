@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cdc.binlog.digest_port import Digested
 from cdc.binlog.rows_port import Chunk, Wanted
 from cdc.model.batch import Key
 from cdc.model.change import Draft, Row, Value
 from cdc.model.checkpoint import Progress, SourcePoint
 from cdc.model.config import SinkConfig
 from cdc.model.position import Sequence as Position
+from cdc.model.row_digest import RangeDigest, row_number, texts_of
 from cdc.model.schema import Column, TableSchema
 from cdc.processes.passing import Passing
 from cdc.processes.suspects import Suspects
@@ -28,6 +30,8 @@ from tests.support.queues import connector
 NUMBERED = TableSchema(
     "shop", "orders", (Column("id", "int", nullable=False), Column("note", "varchar", length=20)), ("id",)
 )
+DIGESTED = replace(NUMBERED, columns=(NUMBERED.columns[0], Column("note", "text")))
+"""As NUMBERED; of this one the sides make digests."""
 NAMED = TableSchema(
     "shop",
     "orders",
@@ -37,11 +41,13 @@ NAMED = TableSchema(
 
 
 class Source:
-    """See RowSource. `reads` counts chunks; `on_read` is called after the rows of each were taken."""
+    """See RowSource and DigestSource. `reads` counts chunks, and `digests` those of them that are made for a digest; `on_read` is
+    called after the rows of each were taken."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self.reads = 0
+        self.digests = 0
         self.on_read: Callable[[Wanted], None] = lambda wanted: None
 
     def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
@@ -51,7 +57,11 @@ class Source:
             keys = [key for key in wanted.keys if key in rows]
             last = None
         else:
-            keys = [key for key in sorted(rows) if wanted.after is None or key > wanted.after]
+            keys = [
+                key
+                for key in sorted(rows)
+                if (wanted.after is None or key > wanted.after) and (wanted.until is None or key <= wanted.until)
+            ]
             last = keys[wanted.max_rows - 1] if len(keys) > wanted.max_rows else None
             keys = keys[: wanted.max_rows]
         schema = world.schema
@@ -71,6 +81,14 @@ class Source:
         self.reads += 1
         self.on_read(wanted)
         return Chunk(schema, drafts, high, last)
+
+    def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
+        self.digests += 1
+        chunk = self.chunk(Wanted(db, table, after=after, max_rows=max_rows))
+        texts = [texts_of(chunk.schema, draft.after or {}) for draft in chunk.rows]
+        assert None not in texts
+        digest = RangeDigest(len(texts), sum(row_number(one or ()) for one in texts))
+        return Digested(chunk.schema, digest, chunk.high, chunk.last)
 
     def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:
         return ()
@@ -118,7 +136,7 @@ class World:
     def fill(self, count: int) -> None:
         """Rows that both sides have."""
         for number in range(count):
-            key: Value = number if self.schema is NUMBERED else f"k{number:06d}"
+            key: Value = f"k{number:06d}" if self.schema is NAMED else number
             self.commit(key, f"note {number}")
         self.apply()
 
@@ -163,7 +181,7 @@ class World:
 
     def verify(self, *, repair: Repair | None = None, **options: Any) -> TableReport:
         clock = Clock(lambda: self.now, self.pause)
-        chosen = Options(**{"chunk_rows": 10, "patience_seconds": 30.0, **options})
+        chosen = Options(**{"chunk_rows": 10, "range_rows": 12, "patience_seconds": 30.0, **options})
         report = TableReport("sink", "shop.orders")
         sides = Sides("shop", "orders", self.rows, self.target, clock)
         passing = Passing(
@@ -184,7 +202,17 @@ class World:
             limit=chosen.limit,
             values=chosen.values,
         )
-        TableVerifier(sides, passing, suspects, report, chosen, watcher=Quiet(), clock=clock, repair=repair).run()
+        TableVerifier(
+            sides,
+            passing,
+            suspects,
+            report,
+            chosen,
+            watcher=Quiet(),
+            clock=clock,
+            digests=self.rows if self.schema is DIGESTED else None,
+            repair=repair,
+        ).run()
         return report
 
     def parked(self) -> frozenset[Key]:

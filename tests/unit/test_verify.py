@@ -18,13 +18,13 @@ from cdc.processes.passing import behind
 from cdc.processes.standing import STILL_LOOKS
 from cdc.processes.verify_report import TableReport
 from cdc.target.rows_port import TableRows
-from tests.support.verified import NAMED, NUMBERED, World
+from tests.support.verified import DIGESTED, NAMED, NUMBERED, World
 
-BOTH_KEYS = pytest.mark.parametrize("schema", [NUMBERED, NAMED], ids=["ordered", "by-text"])
+BOTH_KEYS = pytest.mark.parametrize("schema", [NUMBERED, DIGESTED, NAMED], ids=["by-number", "by-digests", "by-text"])
 
 
 def _key(world: World, number: int) -> Key:
-    return (number,) if world.schema is NUMBERED else (f"k{number:06d}",)
+    return (f"k{number:06d}",) if world.schema is NAMED else (number,)
 
 
 def _counts(report: TableReport) -> tuple[int, int, int, int]:
@@ -242,6 +242,30 @@ def test_a_rewind_that_begins_meanwhile_makes_no_difference_of_what_it_applies_a
     assert (report.unequal, report.unsettled) == (0, 0)
 
 
+def test_ranges_whose_digests_are_equal_are_not_fetched() -> None:
+    world = World(DIGESTED)
+    world.fill(2000)
+    world.there[1200,]["note"] = "wrong"
+    asked: list[Wanted] = []
+    world.rows.on_read = asked.append
+    report = world.verify(range_rows=100, chunk_rows=100)
+    assert (report.rows, _counts(report)) == (2000, (0, 0, 1, 0))
+    assert 4 <= world.rows.digests <= 6  # of larger and larger ranges
+    fetched = len([one for one in asked if one.keys is None]) - world.rows.digests
+    assert 1 <= fetched <= 8  # the one range in which something is wrong
+
+
+def test_all_rows_are_fetched_where_that_is_asked_for() -> None:
+    world = World(DIGESTED)
+    world.fill(30)
+    world.rows.digest = _never  # type: ignore[method-assign]
+    assert world.verify(by_rows=True).rows == 30
+
+
+def _never(*_arguments: object) -> None:
+    raise AssertionError("no digest was asked for")
+
+
 def test_only_so_many_are_listed_and_all_are_counted() -> None:
     world = World()
     world.fill(50)
@@ -253,7 +277,7 @@ def test_only_so_many_are_listed_and_all_are_counted() -> None:
 
 
 def test_a_table_that_the_target_lacks_is_said_once_and_its_rows_are_counted() -> None:
-    world = World()
+    world = World(DIGESTED)
     world.fill(45)
     del world.target.store.tables["orders"]
     world.running = False

@@ -19,10 +19,12 @@ import pymysql
 
 from cdc.binlog.connection import source_error
 from cdc.binlog.decoder.rows import DecodedRow, Values
+from cdc.binlog.digest_port import Digested
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
 from cdc.binlog.selecting.condition import checked
+from cdc.binlog.selecting.digests import range_digest, range_end, row_text
 from cdc.binlog.selecting.rows import read_rows
 from cdc.binlog.selecting.session import Session, Sessions
 from cdc.binlog.selecting.settling import Snapshots
@@ -32,6 +34,7 @@ from cdc.connect.mysql import Kind, classify, error_code, reason
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import SourceUnavailable, TableRefused
+from cdc.model.row_digest import RangeDigest
 
 # A list of 1000 and more is a join with a temporary table to MariaDB (in_predicate_conversion_threshold).
 _MOST_KEYS_AT_ONCE = 500
@@ -71,6 +74,22 @@ class Chunks:
         drafts = plan.projection.drafts(read)
         last = tuple(drafts[-1].key.values()) if more else None
         return Chunk(plan.projection.schema, drafts, high, last)
+
+    def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
+        """DigestSource.digest."""
+        with self._session(db, table) as session:
+            plan, high = self._open(session, db, table, None)
+            text = row_text(plan)
+            found = None
+            if text is not None:
+                last = None
+                for row in session.ask(range_end(plan, after, max_rows)):
+                    last = tuple([read(value or b"") for read, value in zip(plan.key_readers, row, strict=True)])
+                ((rows, total),) = session.ask(range_digest(plan, text, after, last))
+                digest = RangeDigest(int(rows or 0), int(total or 0))
+                found = Digested(plan.projection.schema, digest, high, last)
+            session.run("COMMIT")
+        return found
 
     def bounds(self, db: str, table: str, parts: int) -> Sequence[Key]:
         """RowSource.bounds."""

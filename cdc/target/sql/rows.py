@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from cdc.model.batch import Key
 from cdc.model.change import Row
+from cdc.model.row_digest import RangeDigest
 from cdc.target.sql.dialects import SqlDialect
+from cdc.target.sql.digests import select_digest
 from cdc.target.sql.plan import TablePlan
 from cdc.target.sql.readings import Reading, is_ordered, reading
 
@@ -50,6 +52,7 @@ class Layout:
         self._plain_keys = all(one.key is None for one in self._key_readings)
         self.ordered = all(is_ordered(plan.schema.columns[i], plan.types[i]) for i in plan.key_indexes)
         self.select = ", ".join(self._asked(every[i], i) for i in self._read)
+        self.select_digest = select_digest(dialect, plan) if self.ordered else None
         self.select_key = ", ".join(self._asked(every[i], i) for i in plan.key_indexes)
 
     @cached_property
@@ -124,6 +127,15 @@ class SqlRows:
     def between(self, after: Key | None, until: Key | None, limit: int) -> Mapping[Key, Row]:
         return self._layout.by_key(self._page(self._layout.select, limit, ((">", after), ("<=", until))))
 
+    def digest(self, after: Key | None, until: Key | None) -> RangeDigest | None:
+        select = self._layout.select_digest
+        if select is None:
+            return None
+        where, parameters = self._where(((">", after), ("<=", until)))
+        answers = self._asker.rows(f"SELECT {select} FROM {self._layout.plan.quoted} AS t{where}", parameters)
+        ((rows, total),) = answers
+        return RangeDigest(int(rows), int(total))
+
     def keys_after(self, after: Key | None, limit: int) -> Sequence[Key]:
         return [self._layout.key_of(one) for one in self._page(self._layout.select_key, limit, ((">", after),))]
 
@@ -134,6 +146,11 @@ class SqlRows:
         self._asker.close()
 
     def _page(self, select: str, limit: int, bounds: Sequence[tuple[str, Key | None]]) -> Answers:
+        where, parameters = self._where(bounds)
+        sql = f"SELECT {select} FROM {self._layout.plan.quoted} AS t{where} ORDER BY {self._layout.order} LIMIT {limit}"
+        return self._asker.rows(sql, parameters)
+
+    def _where(self, bounds: Sequence[tuple[str, Key | None]]) -> tuple[str, Sequence[Any]]:
         conditions: list[str] = []
         parameters: list[Any] = []
         for operator, key in bounds:
@@ -141,9 +158,7 @@ class SqlRows:
                 condition, given = self._asker.beside(operator, key)
                 conditions.append(condition)
                 parameters += given
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        sql = f"SELECT {select} FROM {self._layout.plan.quoted} AS t{where} ORDER BY {self._layout.order} LIMIT {limit}"
-        return self._asker.rows(sql, parameters)
+        return f" WHERE {' AND '.join(conditions)}" if conditions else "", parameters
 
 
 def row_values(columns: Sequence[str], operator: str, values: Sequence[str]) -> str:
