@@ -1,12 +1,15 @@
 """Looking back: the changes of chosen rows in a stretch of the binlog, each with its transaction, before and after."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import orjson
 
 from cdc.binlog.port import Altered, Begin, End, Item, Remembered, Rows, Truncated
 from cdc.binlog.row_changes import RowChange, row_changes
-from cdc.model.change import Transaction
+from cdc.model.change import Draft, Transaction
 from cdc.model.checkpoint import SourcePoint
+from cdc.model.compiled import EncodedRows
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.model.table_version import TableVersion
@@ -94,9 +97,20 @@ def _chosen(rows: Rows, choice: Choice, schemas: dict[str, TableSchema]) -> Iter
     first = drafts[0]
     if choice.has_table(first.db, first.table):
         schema = schemas[first.schema]
-        for change in row_changes(drafts):
-            if choice.has_row(*change.keys):
-                yield change, schema
+        for change in chosen_changes(drafts, choice):
+            yield change, schema
+
+
+def chosen_changes(drafts: Sequence[Draft], choice: Choice) -> Iterator[RowChange]:
+    """Of one rows event, which is of a chosen table."""
+    if choice.keys and isinstance(drafts, EncodedRows):
+        # Most events have none: their keys tell, and the images stay bytes.
+        keys = (orjson.loads(drafts.texts(row)[0]) for row in range(len(drafts)))
+        if not any(map(choice.has_row, keys)):
+            return
+    for change in row_changes(drafts):
+        if choice.has_row(*change.keys):
+            yield change
 
 
 def _concerns(change: SchemaChange, choice: Choice) -> bool:

@@ -1,17 +1,19 @@
 """`cdc tail`: change events as they lie on the wire, from the queue's lanes or straight from the binlog. Changes nothing."""
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import orjson
 
 from cdc.binlog.port import Altered, Begin, End, Item, Passed, Rows, Truncated
-from cdc.binlog.row_changes import row_changes
 from cdc.model.change import Change, Marker, Message, Received, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.position import ORIGIN, FilePosition, Sequence, file_number
+from cdc.processes.look import chosen_changes
 from cdc.processes.outbound import Outbound
 from cdc.processes.row_choice import Choice
 from cdc.processes.span import Place
@@ -172,26 +174,31 @@ def from_binlog(
 
 
 class _Chosen:
-    """Messages come later than the items that they are made of, one change event of each transaction does."""
+    """Messages come later than the items that they are made of, the last one of a transaction with its end, but in the same
+    order, one for each change event: so it is known which one a message is without reading it."""
 
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
-        self._rows: set[tuple[int, int]] = set()
+        self._due: deque[bool] = deque()
 
     def note(self, item: Item | None) -> None:
-        if isinstance(item, Begin):
-            self._rows.clear()
-        elif isinstance(item, Rows) and item.drafts and self._choice.has_table(item.drafts[0].db, item.drafts[0].table):
-            for change in row_changes(item.drafts):
-                if self._choice.has_row(*change.keys):
-                    first = item.first_row + change.number
-                    self._rows.update((item.offset, row) for row in range(first, first + change.drafts))
+        if not isinstance(item, Rows) or not item.drafts:
+            return
+        first, count = item.drafts[0], len(item.drafts)
+        here = self._choice.has_table(first.db, first.table)
+        if not here or not self._choice.keys:
+            self._due.extend(repeat(here, count))
+            return
+        chosen = [False] * count
+        for change in chosen_changes(item.drafts, self._choice):
+            chosen[change.number : change.number + change.drafts] = [True] * change.drafts
+        self._due.extend(chosen)
 
     def has(self, message: Message) -> bool:
-        item = parse(message.key, message.value)
-        if isinstance(item, Marker):
-            return _is_of_a_table(item, self._choice)
-        return (item.seq.offset, item.seq.row) in self._rows
+        if message.key is not None:
+            return self._due.popleft()
+        marker = parse(None, message.value)
+        return isinstance(marker, Marker) and _is_of_a_table(marker, self._choice)
 
 
 def _take(outbound: Outbound, item: Item | None) -> None:

@@ -229,6 +229,44 @@ def test_generated_columns_are_left_to_the_server(looked_at: LookedAt) -> None:
     assert looked_at.rows("SELECT * FROM t") == before
 
 
+def test_invisible_columns_and_keys_come_back(looked_at: LookedAt) -> None:
+    mysql = looked_at.database.server.kind == "mysql"
+    key = "" if mysql else "my_row_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT INVISIBLE PRIMARY KEY, "
+    session = "SET SESSION sql_generate_invisible_primary_key = ON" if mysql else "SET @nothing = 1"
+    looked_at.sql(
+        f"CREATE TABLE t ({key}a INT, hidden INT INVISIBLE DEFAULT 7)",
+        "INSERT INTO t (a, hidden) VALUES (1, 1), (2, 2), (3, NULL)",
+        session=session,
+    )
+    select = "SELECT my_row_id, a, hidden FROM t"
+    before = looked_at.rows(select)
+    looked_at.mark()
+    looked_at.sql("UPDATE t SET hidden = 9 WHERE a < 3", "DELETE FROM t WHERE a > 1", "INSERT INTO t (a) VALUES (8)")
+    looked_at.run(looked_at.reverse_sql())
+    assert looked_at.rows(select) == before
+
+
+def test_rows_of_foreign_keys_come_back_in_an_order_that_they_allow(looked_at: LookedAt) -> None:
+    looked_at.sql(
+        "CREATE TABLE parent (id INT PRIMARY KEY)",
+        "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, FOREIGN KEY (parent_id) REFERENCES parent (id))",
+        "INSERT INTO parent VALUES (1), (2)",
+        "INSERT INTO child VALUES (10, 1), (20, 2)",
+    )
+    before = [looked_at.rows("SELECT * FROM parent"), looked_at.rows("SELECT * FROM child")]
+    looked_at.mark()
+    looked_at.sql(
+        "BEGIN",
+        "INSERT INTO parent VALUES (3)",
+        "UPDATE child SET parent_id = 3",
+        "DELETE FROM parent WHERE id < 3",
+        "INSERT INTO child VALUES (30, 3)",
+        "COMMIT",
+    )
+    looked_at.run(looked_at.reverse_sql())
+    assert [looked_at.rows("SELECT * FROM parent"), looked_at.rows("SELECT * FROM child")] == before
+
+
 @pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB"])
 def test_what_partial_images_do_not_hold_is_said_and_all_else_undone(looked_at: LookedAt, image: str) -> None:
     looked_at.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT, b TEXT)", "INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')")
