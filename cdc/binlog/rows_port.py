@@ -61,5 +61,8 @@ class RowSource(Protocol):
         """Keys that cut the table into up to `parts` ranges of about the same size, in key order; fewer, or none, where that
         would cost more than it saves. Cheap: never a scan of the table."""
 
+    def running_threads(self) -> int:
+        """How many threads of the server are at work at this moment, the one that asks among them. Raises SourceUnavailable."""
+
     def estimated_rows(self, db: str, table: str) -> int:
         """About how many rows the table has, as the server's statistics say."""

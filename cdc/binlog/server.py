@@ -98,6 +98,11 @@ class Server:
         rows = self.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
         return {str(name).lower(): str(value) for name, value in rows}
 
+    def running_threads(self) -> int:
+        """Threads_running, "the number of threads that are not sleeping" ("Server Status Variables")."""
+        ((_, running),) = self.query("SHOW GLOBAL STATUS LIKE 'Threads_running'")
+        return int(running)
+
     def identity(self) -> str:
         """server_uuid; MariaDB: server_uid (10.11.? and later), else its server_id."""
         found = self.variables("server_uuid", "server_uid", "server_id")

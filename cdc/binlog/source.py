@@ -199,6 +199,9 @@ class BinlogSource:
         """`where` changes nothing: to look at the rows that it leaves would be a scan."""
         return self._chunks.bounds(db, table, parts)
 
+    def running_threads(self) -> int:
+        return self._server.running_threads()
+
     def estimated_rows(self, db: str, table: str) -> int:
         return self._chunks.estimated_rows(db, table)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_core import PydanticCustomError
 
 from cdc.model.file_url import file_urls, is_file_urls
+from cdc.model.hours import Hours
 from cdc.model.overlap import Destination, overlap
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,47}$"
@@ -114,6 +115,23 @@ class SnapshotConfig(_Section):
     where: dict[str, str] = Field(
         default_factory=dict, description="conditions in SQL by table (`db.table`): only these rows are copied"
     )
+    max_running_threads: int | None = Field(
+        None, ge=1, description="no more is read while the source has more running threads (`Threads_running`)"
+    )
+    window: str | None = Field(
+        None, description="the hours of the day in which tables are copied, in UTC: 22:00-06:00; default: always"
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, window: str | None) -> str | None:
+        if window is not None:
+            Hours.parse(window)
+        return window
+
+    @property
+    def hours(self) -> Hours | None:
+        return None if self.window is None else Hours.parse(self.window)
 
 
 class SourceConfig(_Section):

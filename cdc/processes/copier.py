@@ -23,6 +23,7 @@ from cdc.model.schema import TableSchema
 from cdc.observe.logs import fields, get_logger
 from cdc.processes.backoff import Backoff
 from cdc.processes.copy_requests import CopyAnswer, CopyRequest, split_name
+from cdc.processes.copy_throttle import Throttle
 from cdc.processes.copy_windows import Window, Windows, key_text
 from cdc.processes.outbound import Outbound
 
@@ -47,6 +48,7 @@ class Copier:
         self._windows = Windows()
         self._captured = TableFilter(config.tables)
         self._threads: ThreadPoolExecutor | None = None
+        self._throttle = Throttle(config.snapshot, rows, self._executor)
         self._next_look = 0.0
         self._backoff = Backoff()
         self._not_before = 0.0
@@ -207,7 +209,7 @@ class Copier:
             if all(window.request != request for window in self._windows.lists):
                 db, table = split_name(wanted.tables[0])
                 self._open(Wanted(db, table, keys=wanted.keys), settled, request=request)
-        if self._copies.paused:
+        if self._copies.paused or not (self._copies.working and self._throttle.allows()):
             return
         room = self._settings.parallel + _AHEAD - (len(self._windows) - len(self._windows.lists))
         for copy in self._copies.tables:
@@ -242,10 +244,13 @@ class Copier:
         return 1
 
     def _open(self, wanted: Wanted, settled: SourcePoint, *, begin: KeyRange | None = None, request: str = "") -> None:
+        future: Future[Chunk] = self._executor().submit(self._rows.chunk, wanted, settled)
+        self._windows.open(Window(wanted, future, begin, request))
+
+    def _executor(self) -> ThreadPoolExecutor:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="copy")
-        future: Future[Chunk] = self._threads.submit(self._rows.chunk, wanted, settled)
-        self._windows.open(Window(wanted, future, begin, request))
+        return self._threads
 
     # --- requests
 

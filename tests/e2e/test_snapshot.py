@@ -4,10 +4,11 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 import redis
 
@@ -223,3 +224,35 @@ def test_a_queue_that_is_lost_while_tables_are_copied_leaves_nothing_out(
         fleet.drain(120)
         fleet.no_traceback()
     assert unlike(source, target_url) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target_url"), [("mysql", "sqlite"), ("mariadb", "sqlite")], indirect=["source", "target_url"]
+)
+def test_a_copy_waits_while_the_source_has_too_much_to_do(
+    source: Database, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    document = document_of(source, "redis", target_url, request)
+    document["source"]["snapshot"]["max_running_threads"] = 8
+    file = write_connector(tmp_path, document)
+    with ExitStack() as busy:
+        for _ in range(9):
+            thread = threading.Thread(target=asleep, args=(busy.enter_context(closing(mysql_connection(source.url))),))
+            thread.start()
+            busy.callback(thread.join)
+        with Fleet(file, tmp_path) as fleet, closing(mysql_connection(source.url)) as ending:
+            reader = fleet.reader()
+            fleet.wait_for("copy.paced", reader)
+            assert "copy.done" not in reader.text()
+            with ending.cursor() as cursor:
+                cursor.execute("SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP(300)%'")
+                for (number,) in cursor.fetchall():
+                    cursor.execute(f"KILL QUERY {number}")
+            fleet.drain(60)
+            assert reader.text().count("copy.done") == 3
+    assert unlike(source, target_url) == []
+
+
+def asleep(connection: Any) -> None:
+    with connection.cursor() as cursor, suppress(pymysql.err.MySQLError):
+        cursor.execute("SELECT SLEEP(300)")

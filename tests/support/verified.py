@@ -93,6 +93,9 @@ class Source:
     def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:
         return ()
 
+    def running_threads(self) -> int:
+        return 1
+
     def estimated_rows(self, db: str, table: str) -> int:
         return len(self._world.source)
 
