@@ -12,7 +12,7 @@ from cdc.binlog.rows_port import Key
 from cdc.cli.range_progress import RangeProgress
 from cdc.cli.screen import print_json
 from cdc.model.config import ConnectorConfig
-from cdc.processes.copy_client import Sending, ask, state
+from cdc.processes.copy_client import Sending, ask, watched
 from cdc.processes.copy_requests import CopyRequest
 from cdc.processes.row_choice import Choice
 from cdc.processes.touched import Touched
@@ -61,12 +61,12 @@ def _sent(parts: Parts, touched: Touched) -> dict[str, Any]:
 
         whole = build.refresh(parts, touched, send)
         names = tuple(table.name for table in whole)
+        request = ask(parts, CopyRequest("copy", names)) if names else ""
         if names:
-            ask(parts, CopyRequest("copy", names))
             tables += [
                 {"table": table.name, "keys": None, "all_rows": table.whole or "its key changed"} for table in whole
             ]
-        while not sending.applied() or (names and not state(parts, names).in_step):
+        while not sending.applied() or (names and not watched(parts, request, names).in_step):
             time.sleep(_LOOK_SECONDS)
     return {
         "from": str(touched.begin.position),

@@ -10,7 +10,7 @@ import click
 
 from cdc.cli.screen import print_json
 from cdc.model.errors import UsageError
-from cdc.processes.copy_client import CopyState, ask, state
+from cdc.processes.copy_client import CopyState, ask, state, watched
 from cdc.processes.copy_requests import CopyRequest, Kind
 from cdc.wiring.connector_file import load
 from cdc.wiring.parts import Parts
@@ -46,10 +46,10 @@ def snapshot(file: str, tables: tuple[str, ...], where: str, verb: str | None, n
     with Parts(config) as parts:
         names = tables or tuple(schema.name for schema in parts.source.tables())
         kind: Kind = "copy" if verb is None else _KINDS[verb]
-        ask(parts, CopyRequest(kind, names, where))
+        request = ask(parts, CopyRequest(kind, names, where))
         done = state(parts, names)
         if verb is None and not no_wait:
-            done = _watch(parts, names)
+            done = _watch(parts, request, names)
     if as_json:
         print_json({"tables": list(names), "asked": kind, "in_step": done.in_step, "tables_left": done.tables_left})
     elif verb is not None or no_wait:
@@ -61,10 +61,10 @@ def snapshot(file: str, tables: tuple[str, ...], where: str, verb: str | None, n
 _KINDS: dict[str, Kind] = {"pause": "pause", "resume": "resume", "cancel": "cancel"}
 
 
-def _watch(parts: Parts, names: tuple[str, ...]) -> CopyState:
+def _watch(parts: Parts, request: str, names: tuple[str, ...]) -> CopyState:
     with _shown() as shown:
         while True:
-            now = state(parts, names)
+            now = watched(parts, request, names)
             shown.show(now)
             if now.in_step:
                 return now

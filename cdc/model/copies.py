@@ -90,6 +90,23 @@ class Copies:
         gone = (copy.name for copy in self.tables if copy.name in asked)
         return self.changed(tables=left, given_up=(*self.given_up, *gone), requests=self._with(request))
 
+    def renamed(self, db: str, table: str, to: tuple[str, str]) -> "Copies":
+        """The table has another name now."""
+        copy, name = self.table(db, table), f"{db}.{table}"
+        if copy is None and name not in self.done:
+            return self
+        new = ".".join(to)
+        tables = tuple(replace(one, db=to[0], table=to[1]) if one is copy else one for one in self.tables)
+        return self.changed(tables=tables, done=tuple(new if one == name else one for one in self.done))
+
+    def dropped(self, db: str, table: str) -> "Copies":
+        """The table is gone, and its rows with it."""
+        copy, name = self.table(db, table), f"{db}.{table}"
+        if copy is None and name not in self.done:
+            return self
+        left = tuple(one for one in self.tables if one is not copy)
+        return self.changed(tables=left, done=tuple(one for one in self.done if one != name))
+
     def pausing(self, paused: bool, request: str = "") -> "Copies":
         return self.changed(paused=paused, requests=self._with(request))
 

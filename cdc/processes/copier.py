@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from cdc.binlog.port import Item
+from cdc.binlog.port import Altered, Item
 from cdc.binlog.rows_port import Chunk, RowSource, Wanted
 from cdc.coordination.port import Coordination
 from cdc.model.change import Draft
@@ -19,7 +19,8 @@ from cdc.model.config import SourceConfig
 from cdc.model.copies import Copies, KeyRange, TableCopy
 from cdc.model.errors import CdcError, CoordinationUnavailable, RetryableError, UsageError
 from cdc.model.routing import TableFilter
-from cdc.model.schema import TableSchema
+from cdc.model.schema import Column, TableSchema
+from cdc.model.schema_change import SchemaChange
 from cdc.observe.logs import fields, get_logger
 from cdc.processes.backoff import Backoff
 from cdc.processes.copy_requests import CopyAnswer, CopyRequest, split_name
@@ -54,6 +55,7 @@ class Copier:
         self._not_before = 0.0
         self._lists: dict[str, CopyRequest] = {}
         self._answers: dict[str, CopyAnswer] = {}
+        self._keys: dict[tuple[str, str], tuple[Column, ...]] = {}
 
     @property
     def idle(self) -> bool:
@@ -74,13 +76,34 @@ class Copier:
 
     def saw(self, item: Item) -> None:
         self._windows.saw(item)
+        if isinstance(item, Altered):
+            self._altered(item.change)
+
+    def _altered(self, change: SchemaChange) -> None:
+        """A copy follows its table. One whose key is another now begins anew: what was read says nothing of what is left."""
+        db, table = change.db, change.table
+        copy = self._copies.table(db, table)
+        if change.kind == "drop":
+            self._close_tables([change.name])
+            self._copies = self._copies.dropped(db, table)
+        elif change.kind == "rename" and change.to is not None:
+            self._close_tables([change.name])
+            self._copies = self._copies.renamed(db, table, change.to)
+        elif copy is not None and change.kind == "alter":
+            known = self._keys.get((db, table))
+            if known is not None and (change.schema is None or _key_of(change.schema) != known):
+                self._close_tables([change.name])
+                self._copies = self._copies.begun([replace(copy, ranges=(KeyRange(),), rows=0)])
+        self._keys.pop((db, table), None)
 
     def turn(self, out: Outbound) -> list[TableSchema]:
         """What has come goes into `out`; more is asked for. Returns the schemas of what went in."""
         if out.inside:
             return []
-        self._look(out)
+        self._look()
         schemas = self._send(out)
+        if self._copies is not out.copies:
+            out.copies_are(self._copies)
         self._ask(out.point)
         return schemas
 
@@ -98,15 +121,12 @@ class Copier:
 
     def _send(self, out: Outbound) -> list[TableSchema]:
         schemas: dict[str, TableSchema] = {}
-        before = self._copies
-        for copy in before.tables:
+        for copy in self._copies.tables:
             for part in copy.ranges:
                 self._send_range(copy, part, out, schemas)
         for window in list(self._windows.lists):
             if self._usable(window) and window.ready(out.point):
                 self._send_list(window, out, schemas)
-        if self._copies is not before:
-            out.copies_are(self._copies)
         return list(schemas.values())
 
     def _send_range(self, copy: TableCopy, part: KeyRange, out: Outbound, schemas: dict[str, TableSchema]) -> None:
@@ -117,6 +137,7 @@ class Copier:
             rows = window.untouched()
             out.copied(rows)
             schemas[chunk.schema.fingerprint()] = chunk.schema
+            self._keys[copy.db, copy.table] = _key_of(chunk.schema)
             rest = None if chunk.last is None else KeyRange(chunk.last, part.until)
             self._copies = self._copies.sent(copy.db, copy.table, part, rest, len(chunk.rows))
             self._windows.sent(window)
@@ -254,7 +275,7 @@ class Copier:
 
     # --- requests
 
-    def _look(self, out: Outbound) -> None:
+    def _look(self) -> None:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_SECONDS
@@ -263,7 +284,6 @@ class Copier:
         except CoordinationUnavailable as error:
             log.debug("requests cannot be looked for", extra=fields(action="copy.look_failed", error=str(error)))
             return
-        before = self._copies
         for request, text in asked.items():
             if request in self._lists or request in self._answers:
                 continue
@@ -271,8 +291,6 @@ class Copier:
                 self._take(request, CopyRequest.from_json(text))
             except UsageError as error:
                 self._answers[request] = CopyAnswer(f"{error.message} → {error.hint}")
-        if self._copies is not before:
-            out.copies_are(self._copies)
 
     def _take(self, request: str, asked: CopyRequest) -> None:
         if request in self._copies.requests:
@@ -314,6 +332,10 @@ class Copier:
                 windows = self._windows.of((copy.db, copy.table), part) if copy else ()
                 if windows:
                     self._windows.close(windows[0])
+
+
+def _key_of(schema: TableSchema) -> tuple[Column, ...]:
+    return tuple(schema.column(name) for name in schema.key)
 
 
 def planned(

@@ -21,11 +21,13 @@ _MOST_WAITING = 8
 _READER_SECONDS = 60.0
 
 
-def ask(parts: Parts, asked: CopyRequest) -> CopyAnswer:
-    """Waits for the answer. Raises CopyRefused where there is a problem, CoordinationUnavailable where no reader takes it."""
+def ask(parts: Parts, asked: CopyRequest) -> str:
+    """Waits until the reader has taken it up; returns the request's name. Raises CopyRefused where there is a problem,
+    CoordinationUnavailable where no reader takes it."""
     name = uuid.uuid4().hex
     parts.coordination.ask(name, asked.to_json())
-    return _answer(parts, name, asked)
+    _answer(parts, name, asked)
+    return name
 
 
 def _answer(parts: Parts, name: str, asked: CopyRequest) -> CopyAnswer:
@@ -98,23 +100,39 @@ def _parts(keys: Iterable[Key]) -> Iterator[Sequence[Key]]:
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """`sent`: rows of these tables in the queue, of about `estimated`; `in_step`: all of it is at every target."""
+    """`sent`: rows of these tables in the queue, of about `estimated`; `in_step`: all of it is at every target. `given_up`:
+    tables of which that will never be so."""
 
     sent: int
     estimated: int
     tables_left: int
     paused: bool
     in_step: bool
+    given_up: tuple[str, ...] = ()
+
+
+def watched(parts: Parts, request: str, names: Iterable[str]) -> CopyState:
+    """`state` of what was asked for. Raises CopyRefused where it was given up."""
+    now = state(parts, names)
+    if not now.given_up:
+        return now
+    text = parts.coordination.answered(request)
+    problem = CopyAnswer.from_json(text).problem if text else ""
+    raise CopyRefused(
+        problem or f"the copy of {', '.join(now.given_up)} was cancelled", hint="mend that, and ask again"
+    )
 
 
 def state(parts: Parts, names: Iterable[str]) -> CopyState:
     """Of these tables, as the checkpoint and the targets tell it."""
     checkpoint = parts.queue.checkpoint()
     copies = checkpoint.copies if checkpoint else Copies()
-    left = [copy for copy in copies.tables if copy.name in set(names)]
+    wanted = frozenset(names)
+    left = [copy for copy in copies.tables if copy.name in wanted]
     in_step = checkpoint is not None and not left and _noted(parts, checkpoint)
     sent, estimated = sum(copy.rows for copy in left), sum(copy.estimated for copy in left)
-    return CopyState(sent, estimated, len(left), copies.paused, in_step)
+    given_up = tuple(name for name in copies.given_up if name in wanted)
+    return CopyState(sent, estimated, len(left), copies.paused, in_step, given_up)
 
 
 def _noted(parts: Parts, checkpoint: Checkpoint) -> bool:

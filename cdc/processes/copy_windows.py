@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 
 import orjson
 
@@ -28,6 +29,7 @@ from cdc.model.copies import KeyRange
 from cdc.model.position import file_number
 
 Table = tuple[str, str]
+MOST_TOUCHED = 500_000
 
 
 def key_text(draft: Draft) -> bytes:
@@ -48,6 +50,7 @@ class Window:
     request: str = ""
     touched: set[bytes] = field(default_factory=set)
     void: bool = False
+    _keys: frozenset[bytes] | None = None
 
     @property
     def table(self) -> Table:
@@ -63,6 +66,25 @@ class Window:
         """Whether the stream, at the boundary `point`, has come to where the chunk may go into it."""
         chunk = self.chunk
         return chunk is not None and _at(point) >= _at(chunk.high)
+
+    def note(self, keys: Sequence[bytes]) -> None:
+        """These rows were changed. Of a chunk that is there only its own count; one that is long in coming is given up before
+        the memory is."""
+        if self.void:
+            return
+        if self._keys is None and (chunk := self.chunk) is not None:
+            self._keys = frozenset(self._of(chunk))
+            self.touched &= self._keys
+        self.touched.update(keys if self._keys is None else self._keys.intersection(keys))
+        if len(self.touched) > MOST_TOUCHED and self._keys is None:
+            self.void = True
+            self.touched.clear()
+
+    def _of(self, chunk: Chunk) -> Iterable[bytes]:
+        """Of a list also the rows that are not there."""
+        names = chunk.schema.key
+        listed = (orjson.dumps(dict(zip(names, key, strict=True))) for key in self.wanted.keys or ())
+        return chain(map(key_text, chunk.rows), listed)
 
     def untouched(self) -> list[Draft]:
         chunk = self.future.result()
@@ -127,7 +149,7 @@ class Windows:
         keys = list(key_texts(drafts))
         for window in self:
             if window.table == table:
-                window.touched.update(keys)
+                window.note(keys)
 
     def _avoid(self, which: Callable[[Table], bool]) -> None:
         for window in self:

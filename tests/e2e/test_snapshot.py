@@ -256,3 +256,41 @@ def test_a_copy_waits_while_the_source_has_too_much_to_do(
 def asleep(connection: Any) -> None:
     with connection.cursor() as cursor, suppress(pymysql.err.MySQLError):
         cursor.execute("SELECT SLEEP(300)")
+
+
+@pytest.mark.parametrize(
+    ("source", "target_url"), [("mysql", "postgresql"), ("mariadb", "postgresql")], indirect=["source", "target_url"]
+)
+def test_tables_that_change_while_they_are_copied_arrive_as_they_are_then(
+    source: Database, target_url: str, work: Work, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One gets a column, one another key, one another name, one is emptied, one is gone."""
+    more_rows(source)
+    names = ("key_changed", "renamed", "emptied", "gone")
+    with closing(mysql_connection(source.url)) as connection, connection.cursor() as cursor:
+        for name in names:
+            cursor.execute(f"CREATE TABLE {name} (id INT PRIMARY KEY, other INT NOT NULL)")
+            cursor.executemany(f"INSERT INTO {name} VALUES (%s, %s)", [(n, -n) for n in range(1500)])
+        document = slowly(document_of(source, "redis", target_url, request))
+        document["source"]["destructive_changes"] = "apply"
+        file = write_connector(tmp_path, document)
+        with Fleet(file, tmp_path) as fleet:
+            reader = fleet.reader()
+            fleet.sink()
+            with Load(work):
+                fleet.wait_for("reader.started", reader)
+                for statement in (
+                    "ALTER TABLE bulk ADD COLUMN extra INT NOT NULL DEFAULT 5",
+                    "ALTER TABLE key_changed DROP PRIMARY KEY, ADD PRIMARY KEY (other, id)",
+                    "RENAME TABLE renamed TO moved",
+                    "TRUNCATE TABLE emptied",
+                    "INSERT INTO emptied VALUES (1, 1)",
+                    "DROP TABLE gone",
+                ):
+                    cursor.execute(statement)
+            fleet.drain(120)
+            fleet.no_traceback()
+    keys = {"key_changed": ("id",), "moved": ("id",), "emptied": ("id",)}
+    assert unlike(source, target_url) == []
+    for table, key in keys.items():
+        assert differences(rows(source.url, table, key), rows(target_url, table, key)) == []

@@ -79,3 +79,13 @@ def test_where_a_lane_has_noted_nothing_all_begins_anew() -> None:
         "shop.items": (KeyRange(),),
     }
     assert found.done == ()
+
+
+def test_a_copy_follows_its_table_and_goes_with_it() -> None:
+    copies = NO_COPIES.begun([ORDERS, ITEMS]).sent("shop", "items", KeyRange(), None, 3)
+    moved = copies.renamed("shop", "orders", ("shop", "sales")).renamed("shop", "items", ("shop", "goods"))
+    assert moved.table("shop", "sales") == TableCopy("shop", "sales", ranges=ORDERS.ranges, estimated=20)
+    assert moved.done == ("shop.goods",)
+    gone = moved.dropped("shop", "sales").dropped("shop", "goods")
+    assert (gone.tables, gone.done, gone.given_up) == ((), (), ())
+    assert copies.renamed("shop", "else", ("a", "b")) is copies.dropped("shop", "else") is copies

@@ -103,3 +103,33 @@ def test_lists_of_keys_stand_for_themselves() -> None:
     assert one.untouched() == []
     windows.close(one)
     assert len(windows) == 0
+
+
+def test_of_a_chunk_that_is_there_only_its_own_keys_are_noted() -> None:
+    windows = Windows()
+    one = window(read(1, 2))
+    windows.open(one)
+    windows.saw(changed(2, 3, 4))
+    assert one.touched == {b'{"id":2}'}
+
+
+def test_a_chunk_that_does_not_come_while_too_much_changes_is_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc.processes.copy_windows.MOST_TOUCHED", 3)
+    windows = Windows()
+    late = window()
+    windows.open(late)
+    windows.saw(changed(1, 2, 3))
+    assert not late.void
+    windows.saw(changed(4))
+    assert late.void
+    assert late.touched == set()
+
+
+def test_a_row_that_is_not_there_counts_as_touched_too() -> None:
+    windows = Windows()
+    future: Future[Chunk] = Future()
+    listed = Window(Wanted("shop", "orders", keys=[(7,), (8,)]), future)
+    windows.open(listed)
+    future.set_result(read(7))
+    windows.saw(changed(8, 9))
+    assert listed.touched == {b'{"id":8}'}
