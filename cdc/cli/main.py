@@ -35,7 +35,7 @@ COMMANDS: dict[str, _Command] = {
     "sink": _Command("cdc.cli.run:sink", "sink workers, on any number of machines"),
     "replay": _Command("cdc.cli.replay:replay", "apply the stream again from a position on"),
     "status": _Command("cdc.cli.status:status", "checkpoint, lag, lanes with owner and token, dead letters"),
-    "tail": _Command("cdc.cli.tail:tail", "change events as JSON lines"),
+    "tail": _Command("cdc.cli.tail:tail", "change events; who changed a row; SQL that undoes it"),
     "dlq": _Command("cdc.cli.dlq:dlq", "dead letters: list, show, retry, drop"),
     "local": _Command("cdc.cli.local:local", "private servers for a try-out, without root"),
     "demo": _Command("cdc.cli.demo:demo", "the main job, start to end, on a machine that has nothing yet"),
