@@ -37,7 +37,7 @@ COMMANDS: dict[str, _Command] = {
     "snapshot": _Command("cdc.cli.snapshot:snapshot", "copy tables while the stream runs on"),
     "verify": _Command("cdc.cli.verify:verify", "compare both sides while they run"),
     "status": _Command("cdc.cli.status:status", "checkpoint, lag, lanes with owner and token, dead letters"),
-    "tail": _Command("cdc.cli.tail:tail", "change events as JSON lines"),
+    "tail": _Command("cdc.cli.tail:tail", "change events; who changed a row; SQL that undoes it"),
     "dlq": _Command("cdc.cli.dlq:dlq", "dead letters: list, show, retry, drop"),
     "local": _Command("cdc.cli.local:local", "private servers for a try-out, without root"),
     "demo": _Command("cdc.cli.demo:demo", "the main job, start to end, on a machine that has nothing yet"),
