@@ -32,13 +32,24 @@ class Gathered(NamedTuple):
 class PacketReader:
     """Reads payloads; verifies the packets' running number. Not thread-safe, but `close` may be called from another thread.
 
-    `where` names the server in errors. No bytes at all for `silence_seconds` is a broken connection: the server was asked
-    for heartbeats.
+    `where` names the server in errors, `what` that which broke, `hint` what to do about it. No bytes at all for
+    `silence_seconds` is a broken connection: the server was asked for heartbeats.
     """
 
-    def __init__(self, sock: socket.socket, where: str, silence_seconds: float, expected_number: int = 1) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        where: str,
+        silence_seconds: float,
+        expected_number: int = 1,
+        *,
+        what: str = "the binlog stream",
+        hint: str = "it is opened again at the last boundary; look at the server's log if it goes on",
+    ) -> None:
         self._sock = sock
         self._where = where
+        self._what = what
+        self._hint = hint
         self._silence_seconds = silence_seconds
         self._number = expected_number
         self._buffer = bytearray(_BUFFER_BYTES)
@@ -199,10 +210,7 @@ class PacketReader:
         return count
 
     def _broken(self, why: str) -> SourceUnavailable:
-        return SourceUnavailable(
-            f"the binlog stream of {self._where} broke: {why}",
-            hint="it is opened again at the last boundary; look at the server's log if it goes on",
-        )
+        return SourceUnavailable(f"{self._what} of {self._where} broke: {why}", hint=self._hint)
 
     def close(self) -> None:
         """End a blocked read, then close the socket: never under a thread that reads, since its number may be given anew."""

@@ -3,13 +3,14 @@
 Adapter: cdc.binlog.source.BinlogSource (MySQL 8.0–9.7, MariaDB 10.5–11).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from cdc.model.change import Draft, Transaction
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.compiled import Stretch
+from cdc.model.finding import Finding
 from cdc.model.position import FilePosition
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
@@ -126,23 +127,29 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-Level = Literal["ok", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `cdc check`: what was found, and the fix. `ok` findings have no fix."""
-
-    level: Level
-    subject: str
-    text: str
-    fix: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class BinlogFile:
     name: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the server keeps its binlog by its own settings. `seconds`: by age; `total_bytes`: by the size of all files
+    together. None: no limit of that kind."""
+
+    seconds: float | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableSize:
+    """A table's rows and the bytes of its rows, as the server's statistics have them: estimates, and 0 for one that was never
+    looked at. `large`: its columns whose values may be longer than 16 MiB."""
+
+    rows: int
+    row_bytes: int
+    large: Sequence[str] = ()
 
 
 class Source(Protocol):
@@ -153,6 +160,9 @@ class Source(Protocol):
 
     def describe(self) -> str:
         """Product and version: `MySQL 9.7.0`."""
+
+    def flavor(self) -> str:
+        """mysql or mariadb, whatever the URL says."""
 
     def end(self) -> SourcePoint:
         """The boundary after the last committed transaction."""
@@ -180,6 +190,9 @@ class Source(Protocol):
     def bytes_behind(self, position: FilePosition) -> int:
         """Bytes of binlog between `position` and the end. Raises SourceChanged where that lies beyond the end."""
 
+    def bytes_between(self, begin: FilePosition, end: FilePosition) -> int:
+        """Bytes of binlog between two places, archived files included; 0 where `end` lies before `begin`."""
+
     def seconds_until_purged(self, file: str) -> float | None:
         """Until the server may purge `file` by its own expiry; None where it never does."""
 
@@ -187,11 +200,26 @@ class Source(Protocol):
         """The captured tables as they stand now (information_schema): for `cdc check` and for what a new generation
         fixes, never for reading events."""
 
+    def generated_columns(self) -> frozenset[str]:
+        """`db.table.column` of captured tables' columns that the server computes, virtual and stored ones, as they stand now:
+        what a statement that is to be run now must not write."""
+
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         """`db.table` of captured tables that have a unique key beside the primary one, sorted."""
 
+    def unique_keys(self) -> Mapping[str, Sequence[frozenset[str]]]:
+        """The columns of each further unique key, whole columns only, by `db.table` of captured tables that have some."""
+
+    def retention(self) -> Retention: ...
+
+    def sizes(self) -> Mapping[str, TableSize]:
+        """By `db.table`, of all captured tables. Cheap: never a scan of a table."""
+
+    def largest_packet(self) -> int:
+        """Bytes of the longest statement, and so of about the longest value, that a client can send to the server."""
+
     def check(self) -> Sequence[Finding]:
-        """Reachable, rights, log_bin, binlog_format, row image, metadata, checksum, server_id in use, retention, clock
-        offset, captured tables and their keys; never raises for what the server says, one finding for each."""
+        """All that cdc.binlog.doctor looks at: settings, rights, server_id in use, replicas, retention, clock, captured tables,
+        their keys and foreign keys. Only reads; never raises for what the server says, one finding for each."""
 
     def close(self) -> None: ...

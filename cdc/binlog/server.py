@@ -16,10 +16,10 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from cdc.binlog.connection import connect, source_error, where
-from cdc.binlog.port import BinlogFile
+from cdc.binlog.port import BinlogFile, Retention
 from cdc.connect.mysql import Kind, classify
 from cdc.model.config import SourceConfig
-from cdc.model.errors import SourceRefused
+from cdc.model.errors import CdcError, SourceRefused
 from cdc.model.position import FilePosition
 
 Result = Sequence[tuple[Any, ...]]
@@ -59,7 +59,11 @@ class Server:
         try:
             return self.ask(sql)
         except (pymysql.err.MySQLError, OSError) as error:
-            raise source_error(error, self._config.url) from error
+            raise self.explained(error) from error
+
+    def explained(self, error: Exception) -> CdcError:
+        """A driver's error as one of ours."""
+        return source_error(error, self._config.url)
 
     def ask(self, sql: str) -> Result:
         """`query` with the driver's own errors, for who wants to know the code."""
@@ -93,6 +97,11 @@ class Server:
         listed = ", ".join(f"'{name}'" for name in names)
         rows = self.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
         return {str(name).lower(): str(value) for name, value in rows}
+
+    def running_threads(self) -> int:
+        """Threads_running, "the number of threads that are not sleeping" ("Server Status Variables")."""
+        ((_, running),) = self.query("SHOW GLOBAL STATUS LIKE 'Threads_running'")
+        return int(running)
 
     def identity(self) -> str:
         """server_uuid; MariaDB: server_uid (10.11.? and later), else its server_id."""
@@ -145,6 +154,12 @@ class Server:
             return None
         seconds = float(found.get("binlog_expire_logs_seconds") or 0)
         return seconds or float(found.get("expire_logs_days") or 0) * 86_400 or None
+
+    def retention(self) -> Retention:
+        """MariaDB 11.4 has a limit of size too (its manual, "max_binlog_total_size"); Percona's is called binlog_space_limit."""
+        found = self.variables("max_binlog_total_size", "binlog_space_limit")
+        limit = int(found.get("max_binlog_total_size") or found.get("binlog_space_limit") or 0)
+        return Retention(self.expiry_seconds(), limit or None)
 
     def clock_offset_seconds(self) -> float:
         """The server's clock less ours."""

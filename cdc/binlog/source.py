@@ -1,23 +1,30 @@
-"""The adapter behind cdc.binlog.port.Source: one MySQL or MariaDB server."""
+"""The adapter behind cdc.binlog.port.Source and cdc.binlog.rows_port.RowSource: one MySQL or MariaDB server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cdc.binlog.archive.joined import Joined
-from cdc.binlog.checks import checks, refuse_unsafe
 from cdc.binlog.connection import MOST_OFFSET, DumpRequest, where
+from cdc.binlog.digest_port import Digested
+from cdc.binlog.doctor import checks
+from cdc.binlog.doctor.settings import refuse_unsafe
+from cdc.binlog.files_between import bytes_between
 from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
-from cdc.binlog.port import BinlogFile, Finding
+from cdc.binlog.port import BinlogFile, Retention, TableSize
 from cdc.binlog.reading import transactions_from
+from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.scan import Scanner
+from cdc.binlog.selecting import Chunks
 from cdc.binlog.server import Server
 from cdc.binlog.shapes import shapes_at, unaltered
+from cdc.binlog.sizes import table_sizes
 from cdc.binlog.start import Starts
 from cdc.binlog.stream import BinlogStream
-from cdc.binlog.tables import baseline, captured_tables, tables_with_further_unique_keys
+from cdc.binlog.tables import baseline, captured_tables, generated_columns, tables_with_further_unique_keys, unique_keys
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import PositionError, SourceChanged
+from cdc.model.finding import Finding
 from cdc.model.position import FilePosition, file_number
 from cdc.model.routing import TableFilter
 from cdc.model.schema import TableSchema
@@ -38,6 +45,7 @@ class BinlogSource:
         self._joined = Joined(config, self._server)
         self._identity = ""
         self._created: dict[str, int] = {}
+        self._chunks = Chunks(config, self._server, self.identity)
 
     def identity(self) -> str:
         if not self._identity:
@@ -46,6 +54,9 @@ class BinlogSource:
 
     def describe(self) -> str:
         return self._server.product().name
+
+    def flavor(self) -> str:
+        return self._server.product().flavor
 
     def end(self) -> SourcePoint:
         status = self._server.status()
@@ -58,6 +69,7 @@ class BinlogSource:
     def verify(self, point: SourcePoint) -> SourcePoint:
         self._identity = ""
         self._created.clear()
+        self._chunks.forget()
         verified = self._starts().verify(point)
         if verified.source_id != point.source_id:
             log.warning(
@@ -147,6 +159,9 @@ class BinlogSource:
                 behind += file.size_bytes
         return behind
 
+    def bytes_between(self, begin: FilePosition, end: FilePosition) -> int:
+        return bytes_between(self._joined.files(begin.file), begin, end)
+
     def seconds_until_purged(self, file: str) -> float | None:
         """A file may go when its last event, which is as old as the next file, is older than the expiry."""
         expiry = self._server.expiry_seconds()
@@ -168,13 +183,45 @@ class BinlogSource:
     def tables(self) -> Sequence[TableSchema]:
         return captured_tables(self._server, TableFilter(self._config.tables))
 
+    def generated_columns(self) -> frozenset[str]:
+        return generated_columns(self._server, TableFilter(self._config.tables))
+
     def tables_with_further_unique_keys(self) -> Sequence[str]:
         return tables_with_further_unique_keys(self._server, TableFilter(self._config.tables))
+
+    def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
+        return self._chunks.chunk(wanted, settled)
+
+    def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
+        return self._chunks.digest(db, table, after, max_rows)
+
+    def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:
+        """`where` changes nothing: to look at the rows that it leaves would be a scan."""
+        return self._chunks.bounds(db, table, parts)
+
+    def running_threads(self) -> int:
+        return self._server.running_threads()
+
+    def estimated_rows(self, db: str, table: str) -> int:
+        return self._chunks.estimated_rows(db, table)
+
+    def unique_keys(self) -> Mapping[str, Sequence[frozenset[str]]]:
+        return unique_keys(self._server, TableFilter(self._config.tables))
+
+    def retention(self) -> Retention:
+        return self._server.retention()
+
+    def sizes(self) -> Mapping[str, TableSize]:
+        return table_sizes(self._server, TableFilter(self._config.tables))
+
+    def largest_packet(self) -> int:
+        return int(self._server.variables("max_allowed_packet")["max_allowed_packet"])
 
     def check(self) -> Sequence[Finding]:
         return checks(self._config, self._server)
 
     def close(self) -> None:
+        self._chunks.close()
         self._server.close()
 
     def _scanner(self) -> Scanner:

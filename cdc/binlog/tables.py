@@ -28,19 +28,21 @@ _COLUMNS = f"""
     FROM information_schema.COLUMNS c
     JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
     WHERE t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND c.TABLE_SCHEMA NOT IN {_SYSTEM}
-    ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION
 """  # noqa: S608 — constants
+_IN_ORDER = "ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"
 _INDEXES = f"""
     SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART
-    FROM information_schema.STATISTICS
+    FROM information_schema.STATISTICS c
     WHERE TABLE_SCHEMA NOT IN {_SYSTEM}
-    ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX
 """  # noqa: S608 — constants
+_INDEXES_IN_ORDER = "ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
 _DATABASES = f"""
     SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN {_SYSTEM}
     ORDER BY SCHEMA_NAME
 """  # noqa: S608 — constants
 _TEXTS = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
+
+_NO_PLACE = Place("", 0, 0)
 
 TableName = tuple[str, str]
 
@@ -74,6 +76,17 @@ def captured_tables(server: Server, captures: Callable[[str, str], bool]) -> lis
     ]
 
 
+def generated_columns(server: Server, captures: Callable[[str, str], bool]) -> frozenset[str]:
+    """`db.table.column` of those that the server computes. EXTRA says VIRTUAL GENERATED or STORED GENERATED; MySQL's
+    DEFAULT_GENERATED is a default, and no such column."""
+    return frozenset(
+        f"{db}.{table}.{row.name}"
+        for (db, table), rows in _described(server, captures).items()
+        for row in rows
+        if _is_generated(row)
+    )
+
+
 def tables_with_further_unique_keys(server: Server, captures: TableFilter) -> list[str]:
     return sorted(
         f"{db}.{table}"
@@ -82,47 +95,78 @@ def tables_with_further_unique_keys(server: Server, captures: TableFilter) -> li
     )
 
 
+def unique_keys(server: Server, captures: TableFilter) -> dict[str, list[frozenset[str]]]:
+    """The columns of each unique key beside the primary one, by `db.table`; those of prefixes and expressions are left out: they
+    tell rows apart by less than their columns."""
+    found: dict[str, list[frozenset[str]]] = {}
+    for (db, table), indexes in _indexes(server).items():
+        unique = [index for index in indexes if index.kind == "unique" and all(part.whole for part in index.parts)]
+        if unique and captures(db, table):
+            found[f"{db}.{table}"] = [frozenset(part.column for part in index.parts) for index in unique]
+    return found
+
+
 def baseline(server: Server, captures: Callable[[str, str], bool], place: Place) -> list[TableVersion]:
     """What the schema history begins with: the captured tables as they are, and (table "") the default collation of every
     database. `place` must be the end of the binlog while no table changes: compare the binlog's end before and after."""
-    flavor = server.product().flavor
     found = [
         TableVersion(*place, str(db), DATABASE, None, collation=collation_name(str(collation)))
         for db, collation in server.query(_DATABASES)
     ]
     indexes = _indexes(server)
     for name, rows in _described(server, captures).items():
-        columns = {row.name: _column(row) for row in rows}
-        own = [_without_virtual(index, rows) for index in _in_order_of_creation(server, name, indexes.get(name, []))]
-        own = keys.in_server_order(own, columns)
-        schema = TableSchema(*name, tuple(columns.values()), keys.key(own, columns))
-        collation = rows[0].table_collation
-        found.append(
-            TableVersion(
-                *place,
-                *name,
-                schema,
-                dict(_defaults(rows, columns, flavor)),
-                None if collation is None else collation_name(collation),
-                virtual=tuple(sorted(row.name for row in rows if _is_virtual(row))),
-                indexes=keys.stored(own),
-            )
-        )
+        found.append(_version(server, place, name, rows, indexes.get(name, [])))
     return found
 
 
-def _described(server: Server, captures: Callable[[str, str], bool]) -> dict[TableName, list[_Described]]:
+def table_now(server: Server, db: str, table: str) -> TableVersion | None:
+    """One table as `baseline` has it, at no place; None: there is none of this name that the user may see."""
+    only = f" AND c.TABLE_SCHEMA = {_text(db)} AND c.TABLE_NAME = {_text(table)} "
+    rows = _described(server, lambda *name: name == (db, table), only).get((db, table))
+    if not rows:
+        return None
+    return _version(server, _NO_PLACE, (db, table), rows, _indexes(server, only).get((db, table), []))
+
+
+def _text(name: str) -> str:
+    """A literal that reads the same in every sql_mode."""
+    return f"_utf8mb4 x'{name.encode().hex()}'"
+
+
+def _version(
+    server: Server, place: Place, name: TableName, rows: Sequence[_Described], indexes: Sequence[Index]
+) -> TableVersion:
+    columns = {row.name: _column(row) for row in rows}
+    own = [_without_virtual(index, rows) for index in _in_order_of_creation(server, name, indexes)]
+    own = keys.in_server_order(own, columns)
+    schema = TableSchema(*name, tuple(columns.values()), keys.key(own, columns))
+    collation = rows[0].table_collation
+    return TableVersion(
+        *place,
+        *name,
+        schema,
+        dict(_defaults(rows, columns, server.product().flavor)),
+        None if collation is None else collation_name(collation),
+        virtual=tuple(sorted(row.name for row in rows if _is_virtual(row))),
+        indexes=keys.stored(own),
+    )
+
+
+def _described(
+    server: Server, captures: Callable[[str, str], bool], only: str = ""
+) -> dict[TableName, list[_Described]]:
+    """`only`: one condition more, for the server."""
     tables: dict[TableName, list[_Described]] = defaultdict(list)
-    for row in map(_Described._make, server.query(_COLUMNS)):
+    for row in map(_Described._make, server.query(_COLUMNS + only + _IN_ORDER)):
         if captures(row.db, row.table):
             tables[row.db, row.table].append(row)
     return tables
 
 
-def _indexes(server: Server) -> dict[TableName, list[Index]]:
+def _indexes(server: Server, only: str = "") -> dict[TableName, list[Index]]:
     """By table, in the order of their names."""
     parts: dict[tuple[str, str, str, bool], list[Part]] = defaultdict(list)
-    for db, table, name, not_unique, column, prefix in server.query(_INDEXES):
+    for db, table, name, not_unique, column, prefix in server.query(_INDEXES + only + _INDEXES_IN_ORDER):
         # Of indexes that are not unique only the names of the columns matter.
         whole = bool(column) and (bool(int(not_unique)) or prefix is None)
         parts[db, table, name, bool(int(not_unique))].append(Part(column or "", whole))
@@ -145,6 +189,10 @@ def _in_order_of_creation(server: Server, name: TableName, indexes: Sequence[Ind
 def _is_virtual(row: _Described) -> bool:
     """EXTRA is `VIRTUAL GENERATED`, with `, INVISIBLE` behind it at MariaDB."""
     return "VIRTUAL GENERATED" in row.extra.upper()
+
+
+def _is_generated(row: _Described) -> bool:
+    return _is_virtual(row) or any(word in row.extra.upper() for word in ("STORED GENERATED", "PERSISTENT"))
 
 
 def _without_virtual(index: Index, rows: Iterable[_Described]) -> Index:
@@ -224,7 +272,7 @@ def _defaults(rows: Iterable[_Described], columns: dict[str, Column], flavor: st
 
 
 # A TIMESTAMP's constant default is shown in the time zone of a session that is not known: it is left out.
-_CONTEXT = Context(Place("", 0, 0), "", 0, "")
+_CONTEXT = Context(_NO_PLACE, "", 0, "")
 
 
 def _is_cut(column: Column, literal: Sequence[Word], flavor: str) -> bool:

@@ -2,21 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
-from cdc.binlog.port import Finding
 from cdc.cli.screen import place, print_json, show
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import ConnectorFileError
+from cdc.model.finding import Finding
 from cdc.observe.logs import escape, redact
 from cdc.processes.check import run_checks
 from cdc.wiring.connector_file import load_all, problems
 from cdc.wiring.parts import Parts
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -51,11 +48,11 @@ def check(ctx: click.Context, files: tuple[str, ...], offline: bool, as_json: bo
 
 
 def _of_file(error: ConnectorFileError) -> Finding:
-    return Finding("error", "file", f"{place(error)} {error.message}", error.hint)
+    return Finding("error", "file", f"{place(error)} {error.message}", error.hint, "file")
 
 
 def _report(file: str, config: ConnectorConfig, offline: bool) -> _Report:
-    valid = Finding("ok", "file", f"{file} is valid")
+    valid = Finding("ok", "file", f"{file} is valid", part="file")
     if offline:
         return _Report(file, config.name, [valid])
     with Parts(config) as parts:
@@ -71,7 +68,13 @@ def _document(reports: Sequence[_Report], status: int) -> dict[str, Any]:
                 "connector": report.connector or None,
                 **({"line": report.error.line, "key": report.error.key} if report.error else {}),
                 "findings": [
-                    {"level": f.level, "subject": f.subject, "text": redact(f.text), "fix": redact(f.fix)}
+                    {
+                        "part": f.part,
+                        "level": f.level,
+                        "subject": f.subject,
+                        "text": redact(f.text),
+                        "fix": redact(f.fix),
+                    }
                     for f in report.findings
                 ],
             }
@@ -87,44 +90,54 @@ def _print(reports: Sequence[_Report], status: int) -> None:
     for report in reports:
         if report.connector:
             show(Text(report.connector, style="bold"))
-        _print_findings(sorted(report.findings, key=lambda finding: list(_MARKS).index(finding.level)))
+        fine = [finding for finding in report.findings if finding.level == "ok"]
+        _print_fine(fine)
+        _print_others([finding for finding in report.findings if finding.level != "ok"])
     show(Text(_summary(reports, status), style="bold" if status else "bold green"))
 
 
-def _print_findings(findings: Sequence[Finding]) -> None:
-    """On a terminal all that is fine takes one paragraph, so that the rest fits the screen; a pipe gets a line for each."""
+def _print_fine(findings: Sequence[Finding]) -> None:
+    """On a terminal a paragraph for each part, so that the rest fits the screen; a pipe gets a line for each."""
+    from rich.text import Text  # noqa: PLC0415
+
+    for part, group in _by_part(findings):
+        if sys.stdout.isatty():
+            drawn = Text("✓ ", style="green").append(_clean(part), "bold")
+            for finding in group:
+                drawn.append(f" · {_clean(finding.subject)}", "green").append(f" {_clean(finding.text)}", "default")
+            show(drawn)
+        else:
+            for finding in group:
+                show(Text(f"✓ {_clean(part)}: {_clean(finding.subject)} {_clean(finding.text)}"))
+
+
+def _print_others(findings: Sequence[Finding]) -> None:
+    """By part, its errors last."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     terminal = sys.stdout.isatty()
-    drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("mark", "subject"):
-        drawn.add_column(column, no_wrap=True)
-    drawn.add_column("text", overflow="fold")
-    for finding in findings:
-        if finding.level == "ok" and terminal:
-            continue
-        mark, colour = _MARKS[finding.level]
-        text = Text(_clean(finding.text))
-        if finding.fix:
-            text.append("\n→ " if terminal else " → ").append(_clean(finding.fix), style="cyan")
-        drawn.add_row(Text(mark, style=f"bold {colour}"), Text(_clean(finding.subject), style=colour), text)
-    if terminal:
-        show(_fine(findings))
-    if drawn.row_count:
+    for part, group in _by_part(findings):
+        show(Text(_clean(part), style="bold"))
+        drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for column in ("mark", "subject"):
+            drawn.add_column(column, no_wrap=True)
+        drawn.add_column("text", overflow="fold")
+        for finding in sorted(group, key=lambda finding: list(_MARKS).index(finding.level)):
+            mark, colour = _MARKS[finding.level]
+            text = Text(_clean(finding.text))
+            if finding.fix:
+                text.append("\n→ " if terminal else " → ").append(_clean(finding.fix), style="cyan")
+            drawn.add_row(Text(mark, style=f"bold {colour}"), Text(_clean(finding.subject), style=colour), text)
         show(drawn)
 
 
-def _fine(findings: Sequence[Finding]) -> "Text":
-    from rich.text import Text  # noqa: PLC0415
-
-    fine = [finding for finding in findings if finding.level == "ok"]
-    drawn = Text("✓ " if fine else "", style="green")
-    for number, finding in enumerate(fine):
-        drawn.append(" · " if number else "").append(_clean(finding.subject)).append(
-            f" {_clean(finding.text)}", "default"
-        )
-    return drawn
+def _by_part(findings: Sequence[Finding]) -> Sequence[tuple[str, Sequence[Finding]]]:
+    """In the order in which the parts come first."""
+    parts: dict[str, list[Finding]] = {}
+    for finding in findings:
+        parts.setdefault(finding.part, []).append(finding)
+    return [*parts.items()]
 
 
 def _clean(text: str) -> str:

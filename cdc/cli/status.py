@@ -12,7 +12,7 @@ import click
 from cdc.cli.screen import console, print_json, show, table
 from cdc.model.errors import UsageError
 from cdc.observe.logs import escape, redact
-from cdc.processes.status import ConnectorStatus, SinkStatus, look
+from cdc.processes.status import ConnectorStatus, CopyStatus, SinkStatus, look
 from cdc.wiring.connector_file import load_all
 from cdc.wiring.parts import Parts
 
@@ -89,6 +89,8 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
 
     yield Text.assemble((one.connector, "bold"), "  ", escape(one.source))
     yield table(("", ""), list(_facts(one)))
+    if one.copies:
+        yield table(("copying", "rows", "of about", ""), [_copy(copy) for copy in one.copies])
     for sink in one.sinks:
         yield Text.assemble(("sink ", ""), (sink.name, "bold"), "  ", escape(sink.target), "  ", _dead(sink))
         if sink.lanes:
@@ -98,6 +100,11 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
     for problem in one.problems:
         yield Text(f"{problem.part}: {escape(redact(problem.text))} → {escape(redact(problem.hint))}", style="red")
     yield Text("")
+
+
+def _copy(copy: CopyStatus) -> tuple[str, ...]:
+    share = f"{min(100 * copy.sent // copy.estimated, 100)} %" if copy.estimated else "?"
+    return copy.table, str(copy.sent), str(copy.estimated), "paused" if copy.paused else share
 
 
 def _facts(one: ConnectorStatus) -> Iterator[tuple[str, str]]:

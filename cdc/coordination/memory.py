@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cdc.coordination.port import Holder, Lease
+from cdc.model.finding import Finding
 
 
 @dataclass(slots=True)
@@ -19,6 +20,8 @@ class _State:
     handovers: dict[str, float] = field(default_factory=dict)
     members: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     marks: dict[str, str] = field(default_factory=dict)
+    requests: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
 
     def held(self, resource: str) -> Lease | None:
         lease, expires = self.leases.get(resource, (None, 0.0))
@@ -98,8 +101,28 @@ class MemoryCoordination:
         with self._state.lock:
             return dict(self._state.marks)
 
+    def ask(self, request: str, text: str) -> None:
+        with self._state.lock:
+            self._state.requests[request] = text
+
+    def asked(self) -> Mapping[str, str]:
+        with self._state.lock:
+            return dict(self._state.requests)
+
+    def answer(self, request: str, text: str) -> None:
+        with self._state.lock:
+            self._state.requests.pop(request, None)
+            self._state.answers[request] = text
+
+    def answered(self, request: str) -> str | None:
+        with self._state.lock:
+            return self._state.answers.get(request)
+
     def check(self) -> list[str]:
         return ["in memory: for one process, gone when it ends"]
+
+    def findings(self) -> Sequence[Finding]:
+        return [Finding("ok", "version", line) for line in self.check()]
 
     def close(self) -> None:
         """Nothing to give back: what is held stays, as it would in Redis."""
@@ -111,6 +134,8 @@ class MemoryCoordination:
                 part.clear()
             self._state.members.clear()
             self._state.marks.clear()
+            self._state.requests.clear()
+            self._state.answers.clear()
 
     def _holds(self, lease: Lease) -> bool:
         held = self._state.held(lease.resource)

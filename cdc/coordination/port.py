@@ -4,9 +4,11 @@ token checks at what is written (DESIGN of guarantees: docs/guarantees.md). Suit
 Keys carry the hash tag `{connector}`. Errors: CoordinationUnavailable (again), CoordinationRefused (stop).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from cdc.model.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,26 @@ class Coordination(Protocol):
 
     def marks(self) -> Mapping[str, str]: ...
 
+    def ask(self, request: str, text: str) -> None:
+        """Lays a request before the reader, under a name of its own. May be lost with the store: whoever asks sees that it is
+        neither there nor answered, and asks again."""
+
+    def asked(self) -> Mapping[str, str]:
+        """Requests that nobody has answered yet, by name."""
+
+    def answer(self, request: str, text: str) -> None:
+        """Takes the request away and leaves an answer, for an hour at least."""
+
+    def answered(self, request: str) -> str | None:
+        """Its answer, if there is one."""
+
     def check(self) -> list[str]:
         """Looks whether it is fit: reachable, not evicting (`maxmemory-policy noeviction` or no maxmemory), scripts allowed.
-        Returns lines for a person about what it found; raises CoordinationUnavailable or CoordinationRefused."""
+        Returns lines for a person about what it found; raises CoordinationUnavailable or CoordinationRefused. For who is about to
+        use it; writes a key that is gone at once."""
+
+    def findings(self) -> Sequence[Finding]:
+        """For `cdc check`: rights to each command, kind of server, eviction. Only reads. Raises CoordinationUnavailable or
+        CoordinationRefused where it cannot be asked."""
 
     def close(self) -> None: ...

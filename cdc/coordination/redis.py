@@ -9,7 +9,7 @@ server forgot, or its clock was set, two may hold a lease for a while; then the 
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -17,9 +17,12 @@ from cdc.connect.redis import ERRORS, Client, Script, classify, explain, open_re
 from cdc.coordination.port import Holder, Lease
 from cdc.model.config import Tls, Url
 from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
+from cdc.model.finding import Finding
 
-_OLDEST: Final = (5, 0)
+OLDEST: Final = (5, 0)
 """The first version that replicates what a script did, not its text: join.lua reads the time."""
+
+_ANSWER_SECONDS: Final = 24 * 3600
 
 
 class RedisCoordination:
@@ -108,12 +111,40 @@ class RedisCoordination:
             found: Mapping[bytes, bytes] = self._command("HGETALL", f"{self._prefix}:marks")
         return {name.decode(): value.decode() for name, value in found.items()}
 
+    # --- requests
+
+    def ask(self, request: str, text: str) -> None:
+        with self._mapped():
+            self._command("HSET", f"{self._prefix}:requests", request, text)
+
+    def asked(self) -> Mapping[str, str]:
+        with self._mapped():
+            found: Mapping[bytes, bytes] = self._command("HGETALL", f"{self._prefix}:requests")
+        return {name.decode(): text.decode() for name, text in found.items()}
+
+    def answer(self, request: str, text: str) -> None:
+        # The answer first: a request that is answered twice does no harm, one that vanishes without an answer is asked again.
+        with self._mapped():
+            self._command("SET", self._key("answer", request), text, "EX", _ANSWER_SECONDS)
+            self._command("HDEL", f"{self._prefix}:requests", request)
+
+    def answered(self, request: str) -> str | None:
+        with self._mapped():
+            found: bytes | None = self._command("GET", self._key("answer", request))
+        return None if found is None else found.decode()
+
     # --- fitness
 
     def check(self) -> list[str]:
         with self._mapped():
             texts = self._scripts.check(self._client, [f"{self._prefix}:check"], [])
         return findings(_info(b"\r\n".join(texts).decode("utf-8", "replace")), self._url)
+
+    def findings(self) -> Sequence[Finding]:
+        from cdc.coordination.redis_doctor import findings as found  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._mapped():
+            return found(self._client, self._url, self._prefix)
 
     def close(self) -> None:
         with self._mapped():
@@ -173,7 +204,7 @@ def findings(info: Mapping[str, str], url: Url) -> list[str]:
     https://redis.io/docs/latest/commands/info/
     """
     version = info.get("redis_version", "0")
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         raise CoordinationRefused(f"Redis at {url} is version {version}", hint="Redis 5.0 or newer is needed")
     if info.get("role", "master") != "master":
         raise CoordinationRefused(

@@ -5,6 +5,8 @@ A change event is `before`, `after`, `source`, `op`, `ts_ms`, `transaction`
 `seq` (the sequence as four integers), `schema` (the table version's fingerprint), `token` (the reader's fencing token), `lane`,
 `n` (the lane's count of change events, this one included) and `tx_pos` (offset of the transaction's start in `file`);
 `transaction.end` marks a transaction's last captured event; `source.replay` an event that a rewind sends again.
+`source.snapshot` "incremental" marks the row of a table as it was read by SELECT (`r`; `d` where it is not there): `seq` is a
+boundary, behind which it stands, and `n` does not count it.
 A marker is what the reader tells the sinks: Debezium's `m` operation with a `marker` object.
 """
 
@@ -22,6 +24,9 @@ from cdc.model.position import Sequence
 
 Value = str | int | float | bool | None | dict[str, "Value"] | list["Value"]
 """A column's value in a change event: scalars, but for geometry (`{"srid": 4326, "wkb": base64}`) and vectors (numbers)."""
+
+COPIED = "incremental"
+"""`source.snapshot` of a row that was read by SELECT (Debezium's word for one that comes while the stream goes on)."""
 
 Row = dict[str, Value]
 """By column name. A column that is absent was not in the binlog's row image: that is not NULL, it kept what it had."""
@@ -64,7 +69,8 @@ class Transaction:
 class Change(NamedTuple):
     """One row's change as a sink sees it; `key` in key order, `after` by column name (None after a delete).
 
-    `raw` is the whole message; its before-image is not parsed into objects that nobody needs.
+    `raw` is the whole message; its before-image is not parsed into objects that nobody needs. `copied`: the row was read by
+    SELECT.
     """
 
     op: str
@@ -81,6 +87,7 @@ class Change(NamedTuple):
     point: SourcePoint
     commit_us: int
     raw: bytes
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Marker:
         `content`: generation, previous ([generation, count of this lane] or null), start (the lane is whole from this
         point on), lanes (all of the generation).
     kind `heartbeat`: everything up to `seq` was sent; `n` is the count so far.
+    kind `copies`: as a heartbeat; all rows that were copied up to `content["copies"]` (cdc.model.copies) stand before it.
     kind `barrier`: counted like a change event; every lane of `content["lanes"]` is applied up to it, then
         `content["action"]` (`truncate` on `content["db"]`, `content["table"]`, or null) happens once, in lane `content["home"]`.
     """
@@ -226,6 +234,7 @@ def event_text(  # noqa: PLR0917 - by name each call would cost more
     token: int,
     replay: bool,
     query: str | None,
+    snapshot: str = "false",
 ) -> EventText:
     """`event`: what the sequences of its rows have in common. The text is orjson's of the same values."""
     dumps = orjson.dumps
@@ -236,7 +245,7 @@ def event_text(  # noqa: PLR0917 - by name each call would cost more
         "name": connector,
         "ts_ms": commit_us // 1000,
         "ts_us": commit_us,
-        "snapshot": "false",
+        "snapshot": snapshot,
         "db": db,
         "table": table,
         "server_id": transaction.server_id,
@@ -339,6 +348,7 @@ def parse(key: bytes | None, value: bytes) -> Change | Marker:
             point,
             source["ts_us"],
             value,
+            source.get("snapshot") == COPIED,
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise PoisonMessage(

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from cdc.model.copies import NO_COPIES, Copies
 from cdc.model.position import ORIGIN, FilePosition, Sequence
 
 
@@ -50,6 +51,7 @@ class Checkpoint:
     `fingerprint` is that of the routing (lanes, tables, keys); another one needs a new generation.
     `by_table` lists the tables that go whole into one lane, fixed for the generation.
     `previous` is the last generation and its final counts by lane: a sink proves by it that it missed nothing.
+    `copies`: what of the tables' present rows is still to be sent.
     """
 
     generation: int
@@ -61,6 +63,7 @@ class Checkpoint:
     by_table: tuple[str, ...] = ()
     replay_until: Sequence = ORIGIN
     previous: tuple[int, dict[str, int]] | None = None
+    copies: Copies = NO_COPIES
 
     def to_json(self) -> bytes:
         return orjson.dumps(self, default=tuple)  # a Sequence is a tuple subclass, which orjson leaves to us
@@ -79,6 +82,7 @@ class Checkpoint:
             by_table=tuple(raw["by_table"]),
             replay_until=Sequence(*raw["replay_until"]),
             previous=None if previous is None else (previous[0], previous[1]),
+            copies=Copies.of(raw.get("copies")),
         )
 
     def with_token(self, token: int) -> "Checkpoint":

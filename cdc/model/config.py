@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_core import PydanticCustomError
 
 from cdc.model.file_url import file_urls, is_file_urls
+from cdc.model.hours import Hours
 from cdc.model.overlap import Destination, overlap
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,47}$"
@@ -105,6 +106,34 @@ def effective_tls(url: Url, tls: Tls | None) -> Tls:
     return Tls(mode="disabled" if loopback else "verify-full", ca=None, cert=None, key=None)
 
 
+class SnapshotConfig(_Section):
+    """How tables are copied while the stream goes on (`start: snapshot`, `cdc snapshot`)."""
+
+    parallel: int = Field(2, ge=1, le=32, description="chunks that are read at the same time")
+    chunk_rows: int = Field(4000, ge=1, le=100_000, description="rows of a chunk, at most")
+    chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="their bytes, at most; one larger row comes alone")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="conditions in SQL by table (`db.table`): only these rows are copied"
+    )
+    max_running_threads: int | None = Field(
+        None, ge=1, description="no more is read while the source has more running threads (`Threads_running`)"
+    )
+    window: str | None = Field(
+        None, description="the hours of the day in which tables are copied, in UTC: 22:00-06:00; default: always"
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _window(cls, window: str | None) -> str | None:
+        if window is not None:
+            Hours.parse(window)
+        return window
+
+    @property
+    def hours(self) -> Hours | None:
+        return None if self.window is None else Hours.parse(self.window)
+
+
 class SourceConfig(_Section):
     """The MySQL or MariaDB server whose binlog is read, and what of it is captured."""
 
@@ -117,8 +146,10 @@ class SourceConfig(_Section):
     start: str = Field(
         "latest",
         description="where a new connector begins: latest, earliest, file:offset, a GTID set, an ISO time, or "
-        "archived files (file:///backups/binlogs/; name them in archives too) (snapshot: not yet)",
+        "archived files (file:///backups/binlogs/; name them in archives too); snapshot: from now on, and the present rows of "
+        "all tables are copied meanwhile",
     )
+    snapshot: SnapshotConfig = Field(default_factory=lambda: SnapshotConfig.model_validate({}))
     archives: tuple[str, ...] = Field(
         (),
         description="copies of binlog files that the server may have purged, as URLs of files and folders "
@@ -176,8 +207,6 @@ class SourceConfig(_Section):
     @field_validator("start")
     @classmethod
     def _start(cls, start: str) -> str:
-        if start == "snapshot":
-            raise ValueError("snapshots are not there yet: use latest, earliest, a position, a GTID set or a time")
         if is_file_urls(start):
             file_urls(start)
         return start

@@ -178,6 +178,11 @@ cdef class EncodedRows:
         self.size += span.size
         return made
 
+    def keys(self):
+        """The rows' keys as JSON."""
+        cdef Py_ssize_t index
+        return [self.text(self.rows[index].key) for index in range(self.count)]
+
     def crc(self, Py_ssize_t index):
         """What lane_number takes modulo lanes."""
         if not 0 <= index < self.count:

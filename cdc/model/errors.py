@@ -7,6 +7,7 @@ CdcError
 │   ├── TargetUnavailable     the target does not answer, is read-only or full
 │   ├── TargetBusy            a deadlock or a lock wait timeout: the transaction was rolled back
 │   ├── CoordinationUnavailable   Redis (or what stands in for it) does not answer
+│   ├── SinkBehind            a sink does not come to the place in the binlog that is waited for
 │   ├── LeaseLost             the lease could not be renewed in time: stop, and queue up for it again
 │   └── Fenced                somebody with a higher token has taken over: nothing was written
 └── FatalError                needs a person; the process stops
@@ -81,6 +82,10 @@ class TargetBusy(RetryableError):
 
 class CoordinationUnavailable(RetryableError):
     """Redis, or what stands in for it, does not answer."""
+
+
+class SinkBehind(RetryableError):
+    """A sink does not come to the place in the binlog that is waited for."""
 
 
 class LeaseLost(RetryableError):
@@ -171,6 +176,10 @@ class TargetRefused(FatalError):
 
 class RowRefused(TargetRefused):
     """The target refuses a row's values: constraint, range, encoding."""
+
+
+class CopyRefused(FatalError):
+    """What was asked of the reader about a table's rows cannot be done."""
 
 
 class CoordinationRefused(FatalError):

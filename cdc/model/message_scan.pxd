@@ -92,6 +92,7 @@ cdef inline const uint8_t* _source(const uint8_t* begin, const uint8_t* end, Ite
     cdef int64_t skipped
     if at != NULL:
         item.commit_us, item.gtid, item.file = like.item.commit_us, like.item.gtid, like.item.file
+        item.copied = like.item.copied
         return at
     at = literal(begin, end, b',"source":{"version":', 21)
     at = plain_string(at, end, &ignored)
@@ -103,7 +104,12 @@ cdef inline const uint8_t* _source(const uint8_t* begin, const uint8_t* end, Ite
     at = whole_number(at, end, &skipped)
     at = literal(at, end, b',"ts_us":', 9)
     at = whole_number(at, end, &item.commit_us)
-    at = literal(at, end, b',"snapshot":"false","db":', 25)
+    at = literal(at, end, b',"snapshot":"', 13)
+    item.copied = at != NULL and at < end and at[0] == 0x69
+    if item.copied:
+        at = literal(at, end, b'incremental","db":', 18)
+    else:
+        at = literal(at, end, b'false","db":', 12)
     at = plain_string(at, end, &table.db)
     at = literal(at, end, b',"table":', 9)
     at = plain_string(at, end, &table.table)

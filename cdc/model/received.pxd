@@ -22,6 +22,7 @@ cdef struct Item:
     uint8_t op
     bint ends
     bint replay
+    bint copied
     int table
     Text after  # "null" after a delete
     Text source_id

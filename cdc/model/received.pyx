@@ -355,7 +355,8 @@ cdef class ReceivedBlock:
     def run(self, Py_ssize_t start, int64_t token, watermark, int64_t n, captured):
         """Where a run of change events that count ends: each with this reader's `token`, in the watermark's generation, above the
         one before (`watermark`: before the first) and counted without a gap after `n`, of tables that `captured` has (one value
-        for each of `tables`). `start`, where the message there is not of that kind."""
+        for each of `tables`); or a copied one behind all that came before (not below it, with its count). `start`, where the
+        message there is not of that kind."""
         cdef int64_t[4] last
         cdef Py_ssize_t index = start
         cdef Item* item
@@ -366,15 +367,19 @@ cdef class ReceivedBlock:
             raise ValueError("one value for each table")
         while index < self.count:
             item = &self.items[index]
-            if item.kind != CHANGE or item.token != token or item.n != n + 1 or item.seq[0] != last[0]:
+            if item.kind != CHANGE or item.token != token or item.seq[0] != last[0]:
+                break
+            if item.n != n + (not item.copied):
                 break
             place = 1
             while place < 3 and item.seq[place] == last[place]:
                 place += 1
-            if item.seq[place] <= last[place] or not allowed[item.table]:
+            if item.seq[place] < last[place] or (item.seq[place] == last[place] and not item.copied):
+                break
+            if not allowed[item.table]:
                 break
             last[1], last[2], last[3] = item.seq[1], item.seq[2], item.seq[3]
-            n += 1
+            n = item.n
             index += 1
         return index
 
@@ -469,6 +474,10 @@ cdef class ReceivedChange:
         return bool(self.item.replay)
 
     @property
+    def copied(self):
+        return bool(self.item.copied)
+
+    @property
     def point(self):
         return SourcePoint(_str(self.item.source_id), _str(self.item.file), self.item.tx_pos, _str(self.item.gtid))
 
@@ -484,7 +493,7 @@ cdef class ReceivedChange:
         """The same as cdc.model.change.parse gives it."""
         return Change(
             self.op, self.db, self.table, self.schema, self.key, self.after, self.seq, self.n, self.token,
-            self.ends_transaction, self.replay, self.point, self.commit_us, self.raw,
+            self.ends_transaction, self.replay, self.point, self.commit_us, self.raw, self.copied,
         )
 
     def __repr__(self):

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 
 from cdc.binlog.port import Source
 from cdc.model.checkpoint import Progress, SourcePoint
+from cdc.model.copies import Copies
 from cdc.model.errors import RetryableError
 from cdc.model.position import Sequence, file_number
 from cdc.queue.port import Queue
 from cdc.target.port import Target
+
+
+def _noted(text: str | None, copies: Copies) -> bool:
+    """Whether a lane has all that was copied."""
+    return not copies.step or (text is not None and Copies.from_json(text).step >= copies.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,14 @@ class Drain:
             if checkpoint is None:
                 return Behind(0, 0)
             lanes = self._queue.lanes()
+            copies = checkpoint.copies
+            if copies.working and not copies.paused:
+                return Behind(len(lanes) * len(self._targets), len(lanes) * len(self._targets))
             waiting = sum(
-                not self._applied(rows.get(lane), checkpoint.generation)
-                for rows in (target.progress() for target in self._targets.values())
+                not (self._applied(rows.get(lane), checkpoint.generation) and _noted(steps.get(lane), copies))
+                for rows, steps in (
+                    (target.progress(), target.copies() if copies.step else {}) for target in self._targets.values()
+                )
                 for lane in lanes
             )
         except RetryableError:

@@ -5,6 +5,7 @@ Why nothing is lost or doubled, whatever the queue delivers again and whichever 
 - A new reader's epoch marker comes before its first event in every lane. From it on, events with a lower token are dropped, so
   the events that count from one reader are a gap-free run from its checkpoint on.
 - An event at or below the watermark was applied (the watermark moved in the same transaction): dropped.
+- What was copied (read by SELECT) has a boundary as its place, and no count: it is let through behind all that came before it.
 - Lane counts are part of the checkpoint and so the same in every run: the next event must have the next count. A greater
   one means that the queue lost something: a gap, and the lane stops.
 """
@@ -23,6 +24,7 @@ class Verdict(Enum):
     APPLY = auto()  # a change event that counts
     MOVED = auto()  # nothing to apply, but the progress moved
     DROP = auto()  # was applied before, or comes from a reader that does not count any more
+    COPIES = auto()  # as MOVED, and the marker's content is to be remembered
     BARRIER = auto()  # apply all before it, wait for the other lanes, then `pass_barrier`
 
 
@@ -119,11 +121,23 @@ class LaneGate:
         if change.token < self.reader_token:
             return Verdict.DROP
         self._announced(change)
+        if change.copied:
+            self._behind_all(change)
+            self._advance(change)
+            return Verdict.APPLY
         if change.seq <= self.watermark:
             return Verdict.DROP
         self._next(change)
         self._advance(change)
         return Verdict.APPLY
+
+    def _behind_all(self, item: Change | Marker) -> None:
+        """What was copied at a boundary stands behind every change before it, and before every one behind it: the reader has
+        seen to that, and read later than any reader before it. It is not counted, and so never sent again with the same place."""
+        if item.n != self.count:
+            raise self._gap(item.seq, f"{self.count} events came of {item.n} before what was copied")
+        if item.seq < self.watermark:
+            raise self._gap(item.seq, "what was copied there comes too late")
 
     def _marker(self, marker: Marker) -> Verdict:
         if marker.token < self.reader_token:
@@ -133,6 +147,12 @@ class LaneGate:
         self._announced(marker)
         if marker.kind == "heartbeat":
             return self._heartbeat(marker)
+        if marker.kind == "copies":
+            # The first one of a run may stand before what an earlier reader has sent, which is applied.
+            if marker.n >= self.count and marker.seq >= self.watermark:
+                self._behind_all(marker)
+                self._advance(marker)
+            return Verdict.COPIES
         if marker.seq <= self.watermark:
             return Verdict.DROP
         self._next(marker)

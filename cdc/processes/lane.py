@@ -94,6 +94,7 @@ class LaneWorker:
         self._beat: Callable[[], None] = lambda: None
         self._open = False
         self._patient = False
+        self._copies = ""
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """`beat` is called at every turn: a lane that does not turn is stuck."""
@@ -188,6 +189,9 @@ class LaneWorker:
                 self._duplicates += 1
         elif verdict is Verdict.BARRIER:
             self._barrier(message.offset, item, stop)
+        elif verdict is Verdict.COPIES:
+            # With whatever is committed next: all that was copied before it is in that, or was committed before.
+            self._copies = orjson.dumps(item.content["copies"]).decode()
 
     def _parse(self, message: Received) -> Change | Marker | None:
         """None: a message that is not one of ours, and was parked."""
@@ -277,7 +281,7 @@ class LaneWorker:
 
     def _at_once(self, changes: Sequence[Change], progress: Progress) -> bool:
         """In one step where the target does that. False: nothing has happened, and the transaction's own steps will tell why."""
-        if len(changes) > AT_ONCE_CHANGES or armed(*_INSIDE):
+        if len(changes) > AT_ONCE_CHANGES or self._copies or armed(*_INSIDE):
             return False
         parts = list(runs(changes)) if changes else []
         if len(parts) > 1:
@@ -342,7 +346,10 @@ class LaneWorker:
     def _finish(self, progress: Progress) -> None:
         self._held.require()
         failpoint("sink.progress")
+        if self._copies:
+            self._writer.remember(self._copies)
         self._writer.commit(progress)
+        self._copies = ""
         self._open = False
         self._committed(progress)
 

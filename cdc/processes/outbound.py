@@ -15,15 +15,27 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from cdc.binlog.port import Stretched
-from cdc.model.change import Draft, EventText, Marker, Message, Transaction, end_of_message, event_text, render_marker
+from cdc.model.change import (
+    COPIED,
+    Draft,
+    EventText,
+    Marker,
+    Message,
+    Transaction,
+    end_of_message,
+    event_text,
+    render_marker,
+)
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
 from cdc.model.compiled import EncodedRows
+from cdc.model.copies import Copies
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_number
 from cdc.model.schema_change import SchemaChange
 from cdc.processes.packing import Orders, Packing, Run, pieces_of
 from cdc.processes.spread import Routing, Spreads
 
+_FOR_EVER = Sequence(0, 10**15, 0, 0)
 _VERSION_OF = itemgetter(1, 2, 3)  # db, table and schema of a draft
 
 
@@ -34,6 +46,18 @@ class _Held(NamedTuple):
     seq: Sequence
     message: Message | None = None
     packed: bool = False
+
+
+def tolerant(checkpoint: Checkpoint, reached: Sequence) -> Checkpoint:
+    """With changes marked as a replay while tables are copied: one may be of a row that was not copied yet, and sinks then insert
+    it. Of a table that was given up half-way rows go on to be missing. At the end of the last copy the stream has come to where
+    the source was when it began, and so beyond any rewind before it."""
+    copies, until = checkpoint.copies, checkpoint.replay_until
+    if copies.working or copies.given_up:
+        until = _FOR_EVER._replace(generation=checkpoint.generation)
+    elif until.file == _FOR_EVER.file:
+        until = reached
+    return replace(checkpoint, replay_until=until)
 
 
 class Outbound:
@@ -77,6 +101,15 @@ class Outbound:
     def reached(self) -> Sequence:
         """Everything up to here has been turned into messages (boundary of the last whole transaction)."""
         return self._boundary(self._point)
+
+    @property
+    def point(self) -> SourcePoint:
+        """The boundary of `reached`."""
+        return self._point
+
+    @property
+    def copies(self) -> Copies:
+        return self._base.copies
 
     @property
     def lanes(self) -> list[str]:
@@ -296,6 +329,43 @@ class Outbound:
         """Nothing is missing up to the boundary `point`."""
         self._point = point
         self._file = file_number(point.file)
+
+    def copied(self, drafts: Many[Draft]) -> None:
+        """Rows of one table version as they were read by SELECT, at the boundary where the stream stands; not counted."""
+        if not drafts:
+            return
+        self._between("copied")
+        seq = self.reached
+        _, db, table, schema, *_ = drafts[0]
+        now_ms = int(self._now() * 1000)
+        moment = Transaction(self._point, 0, None, None, now_ms * 1000)
+        routing = self._routing
+        text = event_text(
+            moment, routing.connector, routing.flavor, db, table, schema, seq[:3], seq.offset, self._base.token, False,
+            None, COPIED,
+        )  # fmt: skip
+        write, end = text.writer(now_ms), end_of_message(True)
+        numbers, whole, names, texts, hashed = self._spreads.of(db, table)
+        for order, draft in enumerate(drafts, 1):
+            place = hashed(draft.key.values()) % len(numbers) if whole < 0 else whole
+            if numbers[place] < 0:
+                self._known(names[place])
+                numbers = self._spreads.of(db, table).numbers
+            key, value = write(draft, 0, texts[place], self._counts[numbers[place]], order, order, end)
+            self._add(Message(names[place], key, value))
+
+    def copies_are(self, copies: Copies) -> None:
+        """What is still to be copied, from this boundary on; all rows that it counts as sent are sent."""
+        self._between("copies")
+        seq = self.reached
+        self._base = tolerant(replace(self._base, copies=copies), seq)
+        for lane in self._numbers:
+            self._mark("copies", lane, seq, {"copies": copies})
+            self._marked[lane] = seq
+
+    def _between(self, what: str) -> None:
+        if self._transaction is not None or self._held is not None:
+            raise ValueError(f"{what}: inside a transaction")
 
     def heartbeat(self) -> None:
         """A marker for each lane that has not heard of the last boundary yet; only between transactions."""

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from cdc.binlog.port import Source
+from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
 from cdc.model.config import ConnectorConfig
 from cdc.queue.port import Queue
@@ -16,6 +17,8 @@ class Parts(Protocol):
     def config(self) -> ConnectorConfig: ...
     @property
     def source(self) -> Source: ...
+    @property
+    def rows(self) -> RowSource: ...
     @property
     def queue(self) -> Queue: ...
     @property

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cdc.binlog.port import Source
 from cdc.coordination.port import Coordination
@@ -16,8 +17,8 @@ from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CoordinationUnavailable, PositionError
 from cdc.model.position import file_number
 from cdc.processes.lease import Held, LeaseKeeper, worker_name
-from cdc.processes.reader import READER
-from cdc.processes.resume import rewind
+from cdc.processes.reader_run import READER
+from cdc.processes.resume import noted, rewind
 from cdc.queue.port import Queue
 from cdc.target.port import Target
 
@@ -50,7 +51,8 @@ def replay_from(
             stored = producer.open(held.token)
             _refuse_to_skip(stored, point.file, point.offset, point.source_id)
             progress = {name: target.progress() for name, target in targets.items()}
-            checkpoint = rewind(stored, progress, point, source, config).with_token(held.token)
+            known = partial(noted, progress, targets)
+            checkpoint = rewind(stored, progress, point, source, config, known).with_token(held.token)
             held.require()
             producer.publish([], checkpoint)
             producer.flush()

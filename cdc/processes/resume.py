@@ -1,21 +1,28 @@
 """Where a new reader begins: from the checkpoint, else from the sinks' progress, else from `start:`; never a guess."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import orjson
 
 from cdc.binlog.port import Source
+from cdc.binlog.rows_port import RowSource
 from cdc.model.checkpoint import Checkpoint, LaneCount, Progress, SourcePoint
 from cdc.model.config import ConnectorConfig
+from cdc.model.copies import NO_COPIES, Copies, least
 from cdc.model.errors import Gap, SourceChanged
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.observe.logs import fields, get_logger
+from cdc.processes.copier import planned
+from cdc.processes.outbound import tolerant
+from cdc.target.port import Target
 
 log = get_logger(__name__)
 
 SinkProgress = Mapping[str, Mapping[str, Progress]]
+Noted = Callable[[], Copies | None]
+"""What is certain of the copies by what the sinks' targets say; None where they know of none."""
 
 
 def routing_fingerprint(config: ConnectorConfig, by_table: Iterable[str]) -> str:
@@ -29,39 +36,85 @@ def routing_fingerprint(config: ConnectorConfig, by_table: Iterable[str]) -> str
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-def resume(stored: Checkpoint | None, progress: SinkProgress, source: Source, config: ConnectorConfig) -> Checkpoint:
+def noted(progress: SinkProgress, targets: Mapping[str, Target]) -> Copies | None:
+    """Of the lanes that have progress, what each has noted of the copies."""
+    said = {name: target.copies() for name, target in targets.items()}
+    return least(said[name].get(lane, "") for name, lanes in progress.items() for lane in lanes)
+
+
+def resume(
+    stored: Checkpoint | None,
+    progress: SinkProgress,
+    source: Source,
+    rows: RowSource,
+    config: ConnectorConfig,
+    noted: Noted,
+) -> Checkpoint:
     """The checkpoint to go on from (its token is still the old one's). Raises what `Source.verify` raises, and Gap."""
-    rows = [row for lanes in progress.values() for row in lanes.values() if row.watermark > ORIGIN]
-    newest = max((row.watermark.generation for row in rows), default=0)
+    checkpoint = _resume(stored, progress, source, rows, config, noted)
+    return tolerant(checkpoint, checkpoint.replay_until) if checkpoint.copies.working else checkpoint
+
+
+def _resume(
+    stored: Checkpoint | None,
+    progress: SinkProgress,
+    source: Source,
+    rows: RowSource,
+    config: ConnectorConfig,
+    noted: Noted,
+) -> Checkpoint:
+    begun = [row for lanes in progress.values() for row in lanes.values() if row.watermark > ORIGIN]
+    newest = max((row.watermark.generation for row in begun), default=0)
     if stored is not None and stored.generation >= newest:
-        return _go_on(stored, source, config)
-    if rows:
+        return _go_on(stored, source, rows, config)
+    if begun:
         log.warning(
             "the queue has lost its checkpoint: reading again from what the sinks have applied",
             extra=fields(action="reader.recovering", generation=newest),
         )
-        return _recover(progress, rows, source, config)
+        return replace(_recover(progress, begun, source, config), copies=noted() or NO_COPIES)
+    if config.source.start == "snapshot":
+        return _copying(_generation(1, source.end(), source, config), source, rows, config)
     return _generation(1, source.resolve(config.source.start), source, config)
 
 
+def _copying(fresh: Checkpoint, source: Source, rows: RowSource, config: ConnectorConfig) -> Checkpoint:
+    """With copies of all captured tables of which there was none yet."""
+    copies = fresh.copies
+    known = {*copies.done, *copies.given_up, *(copy.name for copy in copies.tables)}
+    new = [schema for schema in source.tables() if schema.name not in known]
+    if copies.step and not new:
+        return fresh
+    log.info("tables are copied", extra=fields(action="copy.begun", tables=[schema.name for schema in new]))
+    return replace(fresh, copies=copies.begun(planned(rows, config.source, one.db, one.table) for one in new))
+
+
 def rewind(
-    stored: Checkpoint | None, progress: SinkProgress, point: SourcePoint, source: Source, config: ConnectorConfig
+    stored: Checkpoint | None,
+    progress: SinkProgress,
+    point: SourcePoint,
+    source: Source,
+    config: ConnectorConfig,
+    noted: Noted,
 ) -> Checkpoint:
-    """A new generation that applies the stream again from `point` on."""
+    """A new generation that applies the stream again from `point` on. Where the queue lost messages, copied rows may be among
+    them: what the sinks have noted decides what of the tables is still to be copied."""
     rows = [row.watermark.generation for lanes in progress.values() for row in lanes.values()]
     latest = max([stored.generation if stored else 0, *rows])
-    fresh = _generation(latest + 1, point, source, config, replay=True)
-    return _after(fresh, stored)
+    copies = noted() or (stored.copies if stored else NO_COPIES)
+    fresh = replace(_generation(latest + 1, point, source, config, replay=True), copies=copies)
+    return _after(tolerant(fresh, fresh.replay_until) if copies.working else fresh, stored)
 
 
-def _go_on(stored: Checkpoint, source: Source, config: ConnectorConfig) -> Checkpoint:
+def _go_on(stored: Checkpoint, source: Source, rows: RowSource, config: ConnectorConfig) -> Checkpoint:
     point = source.verify(stored.point)
     if point.source_id != stored.point.source_id:
         log.warning(
             "the source is another server now: a new generation begins at the same transactions",
             extra=fields(action="reader.failover", source_id=point.source_id),
         )
-        return _after(_generation(stored.generation + 1, point, source, config, replay=True), stored)
+        fresh = _generation(stored.generation + 1, point, source, config, replay=True)
+        return _after(replace(fresh, copies=stored.copies), stored)
     if stored.fingerprint == routing_fingerprint(config, stored.by_table):
         return stored
     log.info(
@@ -69,7 +122,9 @@ def _go_on(stored: Checkpoint, source: Source, config: ConnectorConfig) -> Check
         extra=fields(action="reader.new_generation", generation=stored.generation + 1),
     )
     # A transaction that was sent in part is sent again, whole: what of it the sinks have is upserted.
-    fresh = _generation(stored.generation + 1, stored.point, source, config)
+    fresh = replace(_generation(stored.generation + 1, stored.point, source, config), copies=stored.copies)
+    if config.source.start == "snapshot" and stored.copies.step:
+        fresh = _copying(fresh, source, rows, config)
     return _after(replace(fresh, replay_until=stored.after._replace(generation=fresh.generation)), stored)
 
 

@@ -77,6 +77,16 @@ class CheckpointStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyStatus:
+    """A table that is being copied: `sent` rows of about `estimated`."""
+
+    table: str
+    sent: int
+    estimated: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorStatus:
     """`lag_bytes`: binlog between checkpoint and the source's end. `lag_seconds`: the worst of the lanes."""
 
@@ -88,6 +98,7 @@ class ConnectorStatus:
     purged_in_seconds: float | None
     reader: ReaderStatus
     sinks: Sequence[SinkStatus]
+    copies: Sequence[CopyStatus] = field(default_factory=tuple)
     problems: Sequence[Problem] = field(default_factory=tuple)
 
 
@@ -110,8 +121,16 @@ def look(parts: Parts, now: Callable[[], float] = time.time) -> ConnectorStatus:
         purged_in_seconds=purged_in,
         reader=_reader(holders.get("reader")),
         sinks=sinks,
+        copies=_copies(checkpoint),
         problems=asked.problems,
     )
+
+
+def _copies(checkpoint: Checkpoint | None) -> tuple[CopyStatus, ...]:
+    if checkpoint is None:
+        return ()
+    copies = checkpoint.copies
+    return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused) for copy in copies.tables)
 
 
 class _Asked:

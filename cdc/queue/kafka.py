@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 from cdc.queue.kafka_checkpoint import stored_in
@@ -70,10 +71,22 @@ class KafkaQueue:
 
     def check(self) -> Sequence[str]:
         lines = self._topics.check()
-        url, tls = self._config.queue.url, self._config.queue.tls
-        if url.user and url.scheme == "kafka" and (tls is None or tls.mode == "disabled"):
+        if self._plain_password:
             lines.append("the password goes over the network in plain text: use kafka+ssl:// or tls:")
         return lines
+
+    @property
+    def _plain_password(self) -> bool:
+        url, tls = self._config.queue.url, self._config.queue.tls
+        return bool(url.user) and url.scheme == "kafka" and (tls is None or tls.mode == "disabled")
+
+    def findings(self, message_bytes: int) -> Sequence[Finding]:
+        topics = sorted({partition_of(self._config, lane)[0] for lane in self.lanes()})
+        found = list(self._topics.findings(topics))
+        if self._plain_password:
+            text, fix = "the password goes over the network in plain text", "use kafka+ssl://, or tls:"
+            found.append(Finding("warning", "password", text, fix))
+        return found
 
     def close(self) -> None:
         for held in (self._checkpoints, self._schemas, self._ends):

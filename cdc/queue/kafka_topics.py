@@ -4,12 +4,12 @@ Topic settings: https://kafka.apache.org/documentation/#topicconfigs
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -19,7 +19,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import QueueRefused, QueueUnavailable
+from cdc.model.finding import Finding
 from cdc.queue.kafka_client import ANSWER_SECONDS, BATCH_OVERHEAD_BYTES, Ear, asking, explained, settings
+from cdc.queue.kafka_doctor import TopicFacts, judged, judged_own
 from cdc.queue.layout import by_table, checkpoint_topic, default_topic, schemas_topic
 
 COMPACTED: Final = {
@@ -29,6 +31,14 @@ COMPACTED: Final = {
     "segment.ms": "3600000",
     "min.cleanable.dirty.ratio": "0.1",
 }
+
+
+_UNTOLD: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._UNSUPPORTED_FEATURE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 class Topics:
@@ -79,6 +89,45 @@ class Topics:
                 raise self._too_few(topic, partitions[topic], self._config.lanes)
             return lines + self._judged(topic, partitions[topic])
 
+    def findings(self, topics: Sequence[str]) -> Iterator[Finding]:
+        """What is there now, of `topics` (those of lanes) and of the connector's own; raises QueueUnavailable and QueueRefused
+        where the brokers cannot be asked."""
+        config = self._config
+        needed_bytes = config.queue.max_message_bytes + BATCH_OVERHEAD_BYTES
+        with self._lock:
+            there = self._metadata()
+            yield Finding("ok", "version", f"Kafka, {len(there.brokers)} broker(s)")
+            for topic in topics:
+                if topic in there.topics:
+                    yield from judged(self._facts(topic, there), config.lanes, needed_bytes)
+                else:
+                    text = f"{topic} is made at the reader's start, with {config.lanes} partition(s)"
+                    yield Finding("ok", "topic", text)
+            for topic in (checkpoint_topic(config), schemas_topic(config)):
+                if topic in there.topics:
+                    yield from judged_own(self._facts(topic, there))
+
+    def _facts(self, topic: str, there: Any) -> TopicFacts:
+        partitions = there.topics[topic].partitions.values()
+        return TopicFacts(
+            topic,
+            len(partitions),
+            min((len(partition.replicas) for partition in partitions), default=1),
+            len(there.brokers),
+            self._settings_of(topic),
+            self._allowed(topic),
+        )
+
+    def _allowed(self, topic: str) -> frozenset[str] | None:
+        """None where the broker does not tell: one without this request, or of before Kafka 2.3 (KIP-430)."""
+        wanted = TopicCollection([topic])
+        future = self._client().describe_topics(
+            wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS
+        )[topic]
+        told = self._answer(future, f"rights on topic {topic}", *_UNTOLD)
+        operations = None if told is None else told.authorized_operations
+        return None if operations is None else frozenset(operation.name for operation in operations)
+
     def _judged(self, topic: str, partitions: int) -> list[str]:
         found = self._settings_of(topic)
         if "compact" in found.get("cleanup.policy", ""):
@@ -103,10 +152,12 @@ class Topics:
         return self._admin
 
     def _partitions(self) -> dict[str, int]:
+        return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
+
+    def _metadata(self) -> Any:
         # Asked for all topics at once: asking for one by name may make it, with the broker's defaults.
         with asking(self._config, self._ear, "list of topics"):
-            metadata = self._client().list_topics(timeout=ANSWER_SECONDS)
-        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+            return self._client().list_topics(timeout=ANSWER_SECONDS)
 
     def _brokers(self) -> int:
         with asking(self._config, self._ear, "list of brokers"):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from cdc.model.change import Message, Received
 from cdc.model.checkpoint import Checkpoint
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 
@@ -119,7 +120,11 @@ class Queue(Protocol):
 
     def check(self) -> Sequence[str]:
         """Looks whether the queue is fit (reachable, not evicting, limits): raises QueueUnavailable or QueueRefused, and
-        returns lines for a person about what it found (version, settings)."""
+        returns lines for a person about what it found (version, settings). For who is about to use it; `findings` tells more."""
+
+    def findings(self, message_bytes: int) -> Sequence[Finding]:
+        """For `cdc check`: rights, kind and state of the server, what may lose messages, and whether a full backlog has room, of
+        messages of about `message_bytes`. Only reads. Raises QueueUnavailable and QueueRefused where it cannot be asked."""
 
     def close(self) -> None:
         """Frees its connections. Producers and readers made from it are closed before it. May be called twice."""

@@ -13,6 +13,7 @@ from cdc.connect.redis import Client
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import QueueRefused
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 from cdc.queue.entry_id import EntryId
@@ -71,6 +72,11 @@ class RedisStreamsQueue:
             )
         memory = f"maxmemory {most} bytes, noeviction" if most else "no maxmemory"
         return (f"Redis {version}, {memory}", _persistence(facts))
+
+    def findings(self, message_bytes: int) -> Sequence[Finding]:
+        from cdc.queue.redis_doctor import findings  # noqa: PLC0415 - for `cdc check` alone
+
+        return findings(self._config, self._store, message_bytes)
 
     def _facts(self, client: Client) -> Mapping[str, Any]:
         where: dict[str, Any] = {}

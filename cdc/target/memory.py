@@ -16,13 +16,16 @@ from cdc.model.change import Row
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import Fenced, RowRefused, TargetBusy, TargetRefused, TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.target.carried import changes_keys, keys_wait, line_of
 from cdc.target.fencing import fenced
+from cdc.target.memory_rows import MemoryRows
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
-from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
 
@@ -123,6 +126,10 @@ class MemoryWriter:
             self._open()
         self._parking.extend(letters)
 
+    def remember(self, copies: str) -> None:
+        with self._store.changed:
+            self._open().copies = copies
+
     def commit(self, progress: Progress) -> None:
         with self._store.changed:
             overlay = self._open()
@@ -133,6 +140,8 @@ class MemoryWriter:
                 number = next(self._store.ids)
                 self._store.letters[number] = (self._place, _stored(number, self._lane, letter))
             self._store.lanes[self._place] = progress
+            if overlay.copies is not None:
+                self._store.copies[self._place] = overlay.copies
             self._release()
 
     def apply_at_once(self, batches: Sequence[TableBatch], progress: Progress) -> bool:
@@ -284,10 +293,18 @@ class MemoryTarget:
         with self.store.changed:
             return {at[2]: row for at, row in self.store.lanes.items() if at[:2] == (self._connector, self._sink)}
 
+    def copies(self) -> Mapping[str, str]:
+        with self.store.changed:
+            return {at[2]: text for at, text in self.store.copies.items() if at[:2] == (self._connector, self._sink)}
+
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         for schema in schemas:
             _check_there(self.store, self._config, str(target_name(self._config.table, schema.db, schema.table)))
         return {}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        """There are no types, keys, triggers or users, and nothing outlives the process."""
+        return ()
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         return tuple(self._letters()[:limit])
@@ -298,6 +315,11 @@ class MemoryTarget:
     def settle(self, letters: Sequence[StoredLetter], batches: Sequence[TableBatch]) -> None:
         if letters:
             self.writer(_SETTLE_SECONDS).settle(letters, batches)
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        name = str(target_name(self._config.table, schema.db, schema.table))
+        with self.store.changed:
+            return MemoryRows(self.store, name, schema) if name in self.store.tables else None
 
     def describe(self) -> str:
         return "memory of this process"

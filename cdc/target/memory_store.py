@@ -36,6 +36,7 @@ class MemoryStore:
         self.lanes: dict[Lane, Progress] = {}
         self.holders: dict[Lane, Holder] = {}
         self.letters: dict[int, tuple[Lane, StoredLetter]] = {}
+        self.copies: dict[Lane, str] = {}
         self.ids = count(1)
 
     def rows(self, table: str) -> dict[Key, Row]:
@@ -71,6 +72,7 @@ class Overlay:
     settled: set[int] = field(default_factory=set)
     renamed: dict[int, tuple[str, str]] = field(default_factory=dict)
     altered: dict[int, bytes] = field(default_factory=dict)
+    copies: str | None = None
 
     def copy(self) -> "Overlay":
         tables = {name: dict(rows) for name, rows in self.tables.items()}

@@ -2,7 +2,7 @@
 """The Target of MySQL and MariaDB: writers for lanes, and what people and processes ask beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.target.mysql_errors import mapping
 from cdc.target.mysql_session import SQL_MODE, Session, database_of
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, LaneWriter, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import MYSQL
 from cdc.target.sql.names import quote, quote_table
 from cdc.target.sql.statements import statements
@@ -53,12 +55,17 @@ class MySqlTarget:
         found = (progress_of(row)[0] for row in rows)
         return {progress.lane: progress for progress in found}
 
-    def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
-        from cdc.target.mysql_tables import Tables  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
-
+    def copies(self) -> Mapping[str, str]:
         with self._session() as session:
+            return dict(_unless_missing(session, SQL.all_copies, self._names))
+
+    def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
+        from cdc.target.mysql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.mysql_tables import Tables  # noqa: PLC0415
+
+        with self._session() as session, closing(Reflecting(self._open_for_ddl, keeps=True)) as reflecting:
             _writable(session)
-            planner = self._planner(session)
+            planner = self._planner(session, reflecting)
             tables = Tables(planner, session)
             found = {}
             for schema in schemas:
@@ -66,6 +73,13 @@ class MySqlTarget:
                     found[schema.name] = tables.findings(schema)
                     _check_rights(session, planner, schema)
         return {name: findings for name, findings in found.items() if findings}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import mysql as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._session() as session:
+            found = doctor.findings(session, self._planner(session), tables, makes_tables=self._config.create_tables)
+            return tuple(found)
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         with self._session() as session:
@@ -87,6 +101,24 @@ class MySqlTarget:
             writer.settle(letters, batches)
         finally:
             writer.close()
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.mysql_rows import MySqlAsker  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415
+
+        session = Session(self._config, _SHORT_SECONDS)
+        try:
+            with mapping(f"table {schema.name}"):
+                plan = self._planner(session).look(schema)
+            if plan is not None:
+                # MariaDB has one zero (docs/types.md).
+                layout = Layout(MYSQL, plan, signed_zero=not session.is_mariadb)
+                return SqlRows(layout, MySqlAsker(session, plan))
+        except BaseException:
+            session.close()
+            raise
+        session.close()
+        return None
 
     def describe(self) -> str:
         with self._session() as session:
@@ -110,7 +142,7 @@ class MySqlTarget:
         self._plans.forget()
         return MySqlWriter(self._names["connector"], self._names["sink"], open_session, open_ddl, self._planner)
 
-    def _planner(self, session: Session) -> "Planner":
+    def _planner(self, session: Session, reflecting: "Reflecting | None" = None) -> "Planner":
         from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
         names = session.rows("SELECT COLLATION_NAME FROM information_schema.COLLATIONS")
@@ -118,7 +150,7 @@ class MySqlTarget:
         return Planner(
             self._config,
             MYSQL,
-            self._reflecting,
+            reflecting or self._reflecting,
             collations,
             session.native_types,
             session.has_expression_defaults,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from cdc.model.errors import TargetRefused
 from cdc.target.mysql_errors import DRIVER_ERRORS, mapped
@@ -14,10 +14,15 @@ from cdc.target.sql.reflect import teach
 
 
 class Reflecting:
-    """Called, it gives a connection of its own: DDL commits what is open on its connection."""
+    """Called, it gives a connection of its own: DDL commits what is open on its connection. `keeps`: one and the same each time,
+    until `close`; for who looks at many tables in a row."""
 
-    def __init__(self, open_connection: Callable[[], Any]) -> None:
-        self._engine = teach(sa.create_engine("mysql+pymysql://", creator=open_connection, poolclass=NullPool))
+    def __init__(self, open_connection: Callable[[], Any], *, keeps: bool = False) -> None:
+        pool = StaticPool if keeps else NullPool
+        self._engine = teach(sa.create_engine("mysql+pymysql://", creator=open_connection, poolclass=pool))
+
+    def close(self) -> None:
+        self._engine.dispose()
 
     @contextmanager
     def __call__(self) -> Iterator[sa.Connection]:

@@ -151,6 +151,12 @@ class MySqlWriter:
         with mapping("_cdc_dead_letters"):
             self._session().run_many(SQL.insert_letter, rows)
 
+    def remember(self, copies: str) -> None:
+        self._expect_transaction("remember")
+        with mapping("_cdc_copies"):
+            self._session().run(SQL.drop_copies, self._lane_parameters())
+            self._session().run(SQL.insert_copies, {**self._lane_parameters(), "copies": copies})
+
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
             raise fenced(self._lane, progress.token, self._token)
@@ -262,6 +268,7 @@ def make_own_tables(session: Session) -> None:
     try:
         session.rows("SELECT 1 FROM _cdc_progress LIMIT 0")
         session.rows("SELECT 1 FROM _cdc_dead_letters LIMIT 0")
+        session.rows("SELECT 1 FROM _cdc_copies LIMIT 0")
     except pymysql.err.MySQLError as error:
         if error_code(error) != ER.NO_SUCH_TABLE:
             raise

@@ -1,8 +1,8 @@
 """What the pipeline asks of a target. Every adapter and the in-memory twin pass tests/contract/test_target.py.
 
-The progress table `_cdc_progress` and the dead letters `_cdc_dead_letters` live in the target; the progress row moves in the
-same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing was
-written), RowRefused (these values, for good), TargetRefused (stop).
+The progress table `_cdc_progress`, the dead letters `_cdc_dead_letters` and `_cdc_copies` live in the target; the progress row
+moves in the same transaction as the rows. Errors: TargetUnavailable, TargetBusy (again, after rollback), Fenced (stop; nothing
+was written), RowRefused (these values, for good), TargetRefused (stop).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,10 @@ import orjson
 from cdc.model.batch import DeadLetter, Key, TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.errors import CdcError, RowRefused, TargetRefused
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
 from cdc.model.schema_change import SchemaChange
+from cdc.target.rows_port import TableRows
 
 AT_ONCE_CHANGES: Final = 200
 
@@ -88,6 +90,16 @@ class ColumnFinding:
     severity: Literal["error", "note"] = "error"
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What will be applied, for `Target.findings`: a table as the source has it. `unique`: its columns' sets that are unique
+    there beside the primary key. `lanes`: how many lanes run side by side."""
+
+    schema: TableSchema
+    unique: tuple[frozenset[str], ...] = ()
+    lanes: int = 1
+
+
 class LaneWriter(Protocol):
     """One worker's connection to the target, for one lane at a time. Not thread-safe.
 
@@ -151,6 +163,10 @@ class LaneWriter(Protocol):
     def park(self, letters: Sequence[DeadLetter]) -> None:
         """Stores dead letters, in order, inside the transaction."""
 
+    def remember(self, copies: str) -> None:
+        """Stores what the lane was told last of the tables that are being copied (JSON, see cdc.model.copies), inside the
+        transaction."""
+
     def commit(self, progress: Progress) -> None:
         """Moves the progress row and commits, in that order; on return it is durable. `progress.token` must be the
         taken-over one. A connection that dies during COMMIT raises TargetUnavailable: the stored row tells what happened."""
@@ -177,9 +193,18 @@ class Target(Protocol):
     def progress(self) -> Mapping[str, Progress]:
         """All lanes' progress rows of this connector and sink, as committed; empty where there is no table yet."""
 
+    def copies(self) -> Mapping[str, str]:
+        """What `remember` was given last, by lane, as committed."""
+
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         """For `cdc check`: by source table `db.table`, the columns that cannot be held, and what those that can will lose;
         raises as above when unreachable, when rights are missing, or (create_tables: false) when a table is missing."""
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        """For `cdc check`, beside `inspect`: what else at the target would refuse, change or delay what is applied: keys that the
+        source has not, triggers, foreign keys, generated and mandatory columns, collations, rights, modes and time-outs,
+        durability, its clock. Tables that are not there yet are passed over. Only reads. Raises as `inspect` does where it
+        cannot be asked."""
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]: ...
 
@@ -193,6 +218,10 @@ class Target(Protocol):
         Where a letter is not there any more it changes nothing and raises TargetBusy: somebody else has settled it, the sink
         may have written newer changes of its row since, and `batches` would put an old image over them; so it does where the
         table of a letter was changed since it was listed. An error leaves all letters where they are."""
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        """What the target has of the source's table, as `schema` says that it is; None where there is no such table. Raises
+        TargetRefused where a sink could not write it: a column or key is missing, or a column cannot hold its values."""
 
     def describe(self) -> str:
         """Product and version, for people: `PostgreSQL 15.20`."""

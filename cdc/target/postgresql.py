@@ -5,7 +5,7 @@ tables and the fence by session depend on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,10 +15,12 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, StoredLetter
 from cdc.target.postgresql_connection import Connection, Session, connect
 from cdc.target.postgresql_errors import mapping
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import POSTGRESQL
 from cdc.target.sql.names import TargetName, quote_table, shown
 from cdc.target.sql.statements import statements
@@ -64,6 +66,12 @@ class PostgresqlTarget:
 
         return self._read(read, empty={})
 
+    def copies(self) -> Mapping[str, str]:
+        def read(connection: Connection) -> dict[str, str]:
+            return dict(connection.execute(SQL.all_copies, self._names).fetchall())
+
+        return self._read(read, empty={})
+
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         def read(connection: Connection) -> Sequence[StoredLetter]:
             rows = connection.execute(SQL.list_letters, {**self._names, "limit": limit}).fetchall()
@@ -88,13 +96,42 @@ class PostgresqlTarget:
             writer.close()
 
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
-        planner = self._planner()
-        with self._session() as connection, mapping():
+        from cdc.target.postgresql_engine import Reflecting  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+
+        with (
+            self._session() as connection,
+            mapping(),
+            closing(Reflecting(self._plain_connection, keeps=True)) as reflecting,
+        ):
+            planner = self._planner(reflecting)
             _check_creation(connection, own_tables_only=not self._config.create_tables)
             for schema in schemas:
                 _check_rights(connection, planner.name(schema.db, schema.table))
-        findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
+            findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
         return {name: found for name, found in findings.items() if found}
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.postgresql_catalog import catalogued  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.postgresql_rows import PostgresqlAsker  # noqa: PLC0415
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415
+
+        plan = self._planner().look(schema)
+        if plan is None:
+            return None
+        connection = connect(self._config, self._application_name, _PATIENCE_SECONDS).connection
+        try:
+            with mapping():
+                table = catalogued(connection, plan)
+        except BaseException:
+            connection.close()
+            raise
+        return SqlRows(Layout(POSTGRESQL, plan), PostgresqlAsker(connection, table))
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import postgresql as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._session() as connection, mapping():
+            return tuple(doctor.findings(connection, self._planner(), tables))
 
     def describe(self) -> str:
         with self._session() as connection:
@@ -103,10 +140,10 @@ class PostgresqlTarget:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _planner(self) -> "Planner":
+    def _planner(self, reflecting: "Reflecting | None" = None) -> "Planner":
         from cdc.target.sql.plan import Planner  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
 
-        return Planner(self._config, POSTGRESQL, self._reflecting, shared=self._plans)
+        return Planner(self._config, POSTGRESQL, reflecting or self._reflecting, shared=self._plans)
 
     @cached_property
     def _plans(self) -> "Plans":
@@ -145,7 +182,8 @@ class PostgresqlTarget:
 def _check_creation(connection: Connection, *, own_tables_only: bool) -> None:
     """Raises TargetRefused unless tables can be made where they are missing, and temporary ones."""
     row = connection.execute(
-        "SELECT to_regclass('_cdc_progress') IS NOT NULL AND to_regclass('_cdc_dead_letters') IS NOT NULL,"
+        "SELECT to_regclass('_cdc_progress') IS NOT NULL AND to_regclass('_cdc_dead_letters') IS NOT NULL"
+        " AND to_regclass('_cdc_copies') IS NOT NULL,"
         " coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),"
         " has_database_privilege(current_database(), 'TEMPORARY')"
     ).fetchone()

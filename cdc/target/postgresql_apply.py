@@ -14,6 +14,7 @@ from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.port import RowsRefused
 from cdc.target.postgresql_bulk import STAGE, Shape, TargetTable, grouped
+from cdc.target.postgresql_catalog import catalogued
 from cdc.target.postgresql_connection import Connection
 from cdc.target.postgresql_displacement import Displacement
 from cdc.target.postgresql_newcomers import Newcomers
@@ -22,14 +23,6 @@ from cdc.target.postgresql_stages import Stages
 from cdc.target.postgresql_steps import Step, Taken, Unlocated, copy, missing_row, refused
 from cdc.target.row_images import other_columns
 from cdc.target.sql.plan import Planner, TablePlan
-
-_CATALOG = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), quote_ident(a.attname), a.attgenerated = '',
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND NOT i.indisprimary
-               AND (i.indisunique OR i.indisexclusion)),
-       EXISTS (SELECT FROM pg_constraint c WHERE c.confrelid = a.attrelid AND c.confdeltype IN ('c', 'n', 'd'))
-FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-"""
 
 
 class Applier:
@@ -162,22 +155,9 @@ class Applier:
         known = self._tables.get(fingerprint)
         if known is not None and known[0] is plan:
             return known[1]
-        table = self._catalog(plan)
+        table = catalogued(self._connection, plan)
         self._tables[fingerprint] = (plan, table)
         return table
-
-    def _catalog(self, plan: TablePlan) -> TargetTable:
-        rows = self._connection.execute(_CATALOG, (plan.quoted,)).fetchall()
-        formats = {row[0]: row[1] for row in rows}
-        computed = {row[0] for row in rows if not row[3]}
-        return TargetTable(
-            plan=plan,
-            formats=tuple(formats[column] for column in plan.columns),
-            writable=tuple(row[2] for row in rows if row[3]),
-            other_unique=any(row[4] for row in rows),
-            cascades=any(row[5] for row in rows),
-            computed=frozenset(at for at, column in enumerate(plan.columns) if column in computed),
-        )
 
     def _run(self, steps: Sequence[Step]) -> None:
         waiting: list[Step] = []

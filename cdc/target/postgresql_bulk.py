@@ -141,6 +141,12 @@ class Shape:
         made = {"delete": self._delete, "update": self._update, "upsert": self._upsert}[kind](source)
         return made.replace(_PARAMETER, parameter)
 
+    def select_records(self, select: str) -> str:
+        """`select`, expressions on the table as `t`, of the rows whose keys the parameter has."""
+        return _with_parameter(
+            f"SELECT {select} FROM {self.table.plan.quoted} AS t JOIN {self._records} ON {self.same_key}"
+        )
+
     @cached_property
     def missing_stage(self) -> str:
         return self._missing(f"{STAGE} AS s")

@@ -12,12 +12,17 @@ from cdc.target.postgresql_errors import mapped
 
 
 class Reflecting:
-    """Called, it gives a connection of its own: what it makes is committed apart from the lane's transaction."""
+    """Called, it gives a connection of its own: what it makes is committed apart from the lane's transaction. `keeps`: one and
+    the same each time, until `close`; for who looks at many tables in a row."""
 
-    def __init__(self, open_connection: Callable[[], Connection]) -> None:
+    def __init__(self, open_connection: Callable[[], Connection], *, keeps: bool = False) -> None:
+        pool = sa.StaticPool if keeps else sa.NullPool
         self._engine = sa.create_engine(
-            "postgresql+psycopg://", creator=open_connection, poolclass=sa.NullPool, use_native_hstore=False
+            "postgresql+psycopg://", creator=open_connection, poolclass=pool, use_native_hstore=False
         )
+
+    def close(self) -> None:
+        self._engine.dispose()
 
     @contextmanager
     def __call__(self) -> Iterator[sa.Connection]:

@@ -173,6 +173,12 @@ class PostgresqlWriter:
                 columns = {name: [row[name] for row in some] for name in _LETTER_TYPES}
                 self._connection().execute(_INSERT_LETTERS, columns)
 
+    def remember(self, copies: str) -> None:
+        self._expect_transaction("remember")
+        with mapping():
+            self._connection().execute(SQL.drop_copies, self._lane_parameters())
+            self._connection().execute(SQL.insert_copies, {**self._lane_parameters(), "copies": copies})
+
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
             raise fenced(self._lane, progress.token, self._token)

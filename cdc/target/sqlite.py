@@ -11,8 +11,10 @@ from cdc.model.batch import TableBatch
 from cdc.model.checkpoint import Progress
 from cdc.model.config import SinkConfig
 from cdc.model.errors import TargetRefused, TargetUnavailable
+from cdc.model.finding import Finding
 from cdc.model.schema import TableSchema
-from cdc.target.port import ColumnFinding, LaneWriter, StoredLetter
+from cdc.target.port import ColumnFinding, Expected, LaneWriter, StoredLetter
+from cdc.target.rows_port import TableRows
 from cdc.target.sql.dialects import SQLITE
 from cdc.target.sql.statements import statements
 from cdc.target.sql.tables import progress_of, stored_letter
@@ -43,12 +45,22 @@ class SqliteTarget:
         found = (progress_of(row)[0] for row in self._rows(SQL.all_progress))
         return {progress.lane: progress for progress in found}
 
+    def copies(self) -> Mapping[str, str]:
+        # A file that an older version made has not got this table before a sink comes.
+        return dict(self._rows(SQL.all_copies, of="_cdc_copies"))
+
     def inspect(self, schemas: Sequence[TableSchema]) -> Mapping[str, Sequence[ColumnFinding]]:
         _check_place(self._path)
         with self._reading() as connection:
             planner = self._planner(connection)
             findings = {schema.name: tuple(planner.findings(schema)) for schema in schemas}
         return {name: found for name, found in findings.items() if found}
+
+    def findings(self, tables: Sequence[Expected]) -> Sequence[Finding]:
+        from cdc.target.doctor import sqlite as doctor  # noqa: PLC0415 - for `cdc check` alone
+
+        with self._reading() as connection, mapping(self._path.name):
+            return tuple(doctor.findings(connection, self._planner(connection), tables))
 
     def dead_letters(self, limit: int) -> Sequence[StoredLetter]:
         return tuple(map(stored_letter, self._rows(SQL.list_letters, limit=limit)))
@@ -65,6 +77,24 @@ class SqliteTarget:
             writer.settle(letters, batches)
         finally:
             writer.close()
+
+    def rows(self, schema: TableSchema) -> TableRows | None:
+        from cdc.target.sql.rows import Layout, SqlRows  # noqa: PLC0415 - SQLAlchemy is for who looks at tables
+        from cdc.target.sqlite_rows import SqliteAsker  # noqa: PLC0415
+
+        with mapping(self._path.name):
+            if not self._path.exists():
+                return None
+            connection = connect(self._path, _PATIENCE_SECONDS, create=False)
+        try:
+            plan = self._planner(connection).look(schema)
+        except BaseException:
+            connection.close()
+            raise
+        if plan is None:
+            connection.close()
+            return None
+        return SqlRows(Layout(SQLITE, plan, signed_zero=False), SqliteAsker(connection, plan))
 
     def describe(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
@@ -86,10 +116,10 @@ class SqliteTarget:
 
         return Planner(self._config, SQLITE, Reflecting(connection))
 
-    def _rows(self, sql: str, **parameters: Any) -> Sequence[tuple[Any, ...]]:
+    def _rows(self, sql: str, of: str = "_cdc_progress", **parameters: Any) -> Sequence[tuple[Any, ...]]:
         """The rows, or none where our own tables are not there yet."""
         with self._reading() as connection, mapping(self._path.name):
-            there = connection.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE '!_cdc!_%' ESCAPE '!'")
+            there = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (of,))
             if there.fetchone()[0] == 0:
                 return ()
             return connection.execute(sql, {**self._names, **parameters}).fetchall()

@@ -136,6 +136,12 @@ class SqliteWriter:
         with mapping("_cdc_dead_letters"):
             self._connection().executemany(SQL.insert_letter, rows)
 
+    def remember(self, copies: str) -> None:
+        self._expect_transaction("remember")
+        with mapping("_cdc_copies"):
+            self._connection().execute(SQL.drop_copies, self._lane_parameters())
+            self._connection().execute(SQL.insert_copies, {**self._lane_parameters(), "copies": copies})
+
     def commit(self, progress: Progress) -> None:
         if (progress.token, progress.lane) != (self._token, self._lane):
             raise fenced(self._lane, progress.token, self._token)

@@ -3,12 +3,17 @@
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from cdc.binlog.port import Source
+from cdc.binlog.digest_port import DigestSource
+from cdc.binlog.rows_port import RowSource
 from cdc.coordination.port import Coordination
 from cdc.model.config import ConnectorConfig
 from cdc.queue.port import Queue
 from cdc.target.port import Target
+
+if TYPE_CHECKING:
+    from cdc.binlog.registry import TableSource
 
 
 class Parts:
@@ -27,13 +32,22 @@ class Parts:
     ) -> None:
         self._close.close()
 
+    @property
+    def rows(self) -> RowSource:
+        return self.source
+
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> "TableSource":
         from cdc.binlog.registry import open_source  # noqa: PLC0415 - `--offline` and `dlq` need not load all drivers
 
         source = open_source(self.config.source, connector=self.config.name)
         self._close.callback(source.close)
         return source
+
+    @property
+    def digests(self) -> DigestSource:
+        """And digests of ranges of them."""
+        return self.source
 
     @cached_property
     def queue(self) -> Queue:

@@ -19,7 +19,7 @@ DOCUMENT = Path("docs/connector-file.md")
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{[^{}]*\}", "description": "${NAME} or ${file:/path}"}
-_SECTIONS = (("",), ("source",), ("queue",), ("sink",), ("coordination",), ("source", "tls"))
+_SECTIONS = (("",), ("source",), ("source", "snapshot"), ("queue",), ("sink",), ("coordination",), ("source", "tls"))
 
 
 def connector_schema() -> Schema:
@@ -74,7 +74,12 @@ def _table(path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _heading(path: tuple[str, ...]) -> str:
-    names = {"": "At the top", "sink": "`sink:`, and each of `sinks:`", "tls": "`tls:`, in any of them"}
+    names = {
+        "": "At the top",
+        "snapshot": "`snapshot:`, in `source:`",
+        "sink": "`sink:`, and each of `sinks:`",
+        "tls": "`tls:`, in any of them",
+    }
     return names.get(path[-1], f"`{path[-1]}:`")
 
 

@@ -362,7 +362,29 @@ def test_marks_are_merged(place: Place) -> None:
     assert first.marks() == {"sink/0": "{}", "sink/1": "2"}
 
 
+def test_a_request_stands_until_it_is_answered(place: Place) -> None:
+    asker, reader = place.open(), place.open()
+    assert reader.asked() == {}
+    assert asker.answered("r1") is None
+    asker.ask("r1", "do ü")
+    asker.ask("r2", "do that")
+    assert reader.asked() == {"r1": "do ü", "r2": "do that"}
+    reader.answer("r1", "done ü")
+    reader.answer("r1", "done ü")
+    assert reader.asked() == {"r2": "do that"}
+    assert asker.answered("r1") == "done ü"
+    assert asker.answered("r2") is None
+
+
 def test_check_says_what_it_found(coordination: Coordination) -> None:
     lines = coordination.check()
     assert lines
     assert all(line.isprintable() for line in lines)
+
+
+def test_findings_of_a_fit_one_are_no_faults(coordination: Coordination) -> None:
+    found = coordination.findings()
+    assert found
+    assert {one.level for one in found} == {"ok"}
+    assert all(one.text.isprintable() for one in found)
+    assert coordination.holders() == {}

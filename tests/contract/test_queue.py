@@ -12,6 +12,7 @@ from cdc.model.errors import CdcError, Fenced, Gap, QueueRefused
 from cdc.model.table_version import TableVersion
 from cdc.queue.port import Producer, Queue
 from cdc.queue.registry import ADAPTERS, open_queue
+from tests.support.doctor import not_fine
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, take
 from tests.support.wait import until
 
@@ -402,6 +403,14 @@ def test_a_check_says_what_it_found(queue: Queue) -> None:
     lines = queue.check()
     assert lines
     assert all("\n" not in line for line in lines)
+
+
+def test_findings_of_a_fit_queue_are_no_faults_and_nothing_is_written(queue: Queue) -> None:
+    found = list(queue.findings(1000))
+    assert found
+    assert not_fine(found, "queue") == []
+    assert queue.checkpoint() is None
+    assert all("\n" not in one.text for one in found)
 
 
 def test_closing_twice_is_no_error(queue: Queue, producer: Producer) -> None:

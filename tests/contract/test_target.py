@@ -619,6 +619,22 @@ def _parked(writer: LaneWriter, key: int) -> None:
     writer.commit(moved(progress, 1))
 
 
+def test_what_a_lane_was_told_of_copies_moves_with_its_transaction(writer: LaneWriter, target: Target) -> None:
+    assert target.copies() == {}
+    noted: dict[str, str] = {}
+    for count, text in enumerate(('{"step":1}', '{"step":2,"tables":["ü"]}'), 1):
+        progress = writer.begin()
+        writer.remember(text)
+        assert target.copies() == noted
+        writer.commit(moved(progress, count))
+        noted = {"0": text}
+        assert target.copies() == noted
+    writer.begin()
+    writer.remember('{"step":3}')
+    writer.rollback()
+    assert target.copies() == noted
+
+
 def test_an_untouched_target_has_no_progress_and_no_dead_letters(target: Target) -> None:
     assert target.progress() == {}
     assert list(target.dead_letters(5)) == []

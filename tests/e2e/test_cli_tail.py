@@ -61,6 +61,13 @@ def test_the_queue_is_read_from_the_beginning_up_to_a_position(shop: Shop) -> No
     assert sorted(events(done.stdout), key=str) == sorted([("c", i) for i in range(30)], key=str)
     with_markers = called("tail", shop.file, "--from", "beginning", "--to", end, "--markers")
     assert {op for op, _ in events(with_markers.stdout)} == {"c", "m"}
+    one = called(
+        "tail", shop.file, "--from", "beginning", "--to", end, "--table", "*.orders", "--key", "7", "--key", "[9]"
+    )
+    assert sorted(events(one.stdout), key=str) == [("c", 7), ("c", 9)]
+    none = called("tail", shop.file, "--from", "beginning", "--to", end, "--table", "*.logins", "--key", "7")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert "no change of what was chosen" in none.stderr
 
 
 def test_from_now_on_what_was_sent_before_is_not_shown(shop: Shop, tmp_path: Path) -> None:

@@ -6,13 +6,11 @@ CDC_VALUES_ROWS sets how many rows each type gets (10000 for the full run).
 """
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,92 +24,14 @@ from tests.support.pipeline import connector, write_connector
 from tests.support.shop import called
 from tests.support.sides import mysql_connection
 from tests.support.three_sinks import signals_kept
-from tests.support.type_space import SQL_MODE, Kind, kinds
+from tests.support.type_space import Kind, kinds
 from tests.support.type_targets import NUMBERS, REFUSED, asked, given, wanted
+from tests.support.typed_tables import ROWS, Table, TypedTables, all_types
 from tests.support.value_oracle import TEXT_ANSWERS
 
-ROWS = int(os.environ.get("CDC_VALUES_ROWS", "24"))
-BATCH = 200
-TABLE_WIDTH = 12
 TARGETS = ("postgresql", "mysql", "mariadb", "sqlite")
 
 pytestmark = pytest.mark.timeout(600 + ROWS)
-
-Cells = tuple[Any, ...]
-Table = dict[int, Cells]
-
-
-class Source:
-    """`tables` of the columns `id`, `c0`, `c1`, …"""
-
-    def __init__(self, database: Database, seed: int, tables: Mapping[str, Sequence[Kind]]) -> None:
-        self.tables = dict(tables)
-        self._rng = Random(seed)
-        self._connection = database.connect(conv=TEXT_ANSWERS)
-        self.run(f"SET time_zone = '+00:00', sql_mode = '{SQL_MODE}'")
-        for table, columns in self.tables.items():
-            listed = "".join(f", c{number} {kind.definition}" for number, kind in enumerate(columns))
-            self.run(f"CREATE TABLE {table} (id INT PRIMARY KEY{listed})")
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def insert(self) -> None:
-        """Each edge, and a row of NULLs, in an order that changes nothing: the row's number."""
-        for table, columns in self.tables.items():
-            most = max(ROWS, *(len(kind.edges) + 4 for kind in columns))
-            self._write(table, columns, [(number, number) for number in range(most)])
-
-    def insert_by_key(self, table: str, kind: Kind) -> None:
-        """One more table, with `c0` as its key: what the server takes for equal is there once."""
-        definition = kind.definition.removesuffix(" NULL")
-        self.tables[table] = [kind]
-        self.run(f"CREATE TABLE {table} (id INT NOT NULL, c0 {definition} NOT NULL PRIMARY KEY)")
-        literals = [*kind.edges, *(kind.random(self._rng) for _ in range(8))]
-        values = ", ".join(f"({number}, {literal})" for number, literal in enumerate(literals))
-        self.run(f"INSERT IGNORE INTO {table} VALUES {values}".replace("%", "%%"))
-
-    def update(self) -> None:
-        """Every second row gets the values of another number."""
-        for table, columns in self.tables.items():
-            found = sorted(self.selected(table))
-            self._write(table, columns, [(number, (number * 7 + 3) % len(found)) for number in found[::2]])
-
-    def delete(self) -> None:
-        for table in self.tables:
-            self.run(f"DELETE FROM {table} WHERE id % 3 = 1")
-
-    def selected(self, table: str) -> Table:
-        """As change events must have the values."""
-        columns = self.tables[table]
-        listed = "".join(f", {kind.select.format(c=f'c{number}')}" for number, kind in enumerate(columns))
-        return {
-            int(key): tuple(
-                None if text is None else kind.render(text) for text, kind in zip(texts, columns, strict=True)
-            )
-            for key, *texts in self.run(f"SELECT id{listed} FROM {table}")
-        }
-
-    def _write(self, table: str, columns: Sequence[Kind], rows: Sequence[tuple[int, int]]) -> None:
-        names = [f"c{number}" for number in range(len(columns))]
-        sets = ", ".join(f"{name} = VALUES({name})" for name in names)
-        for start in range(0, len(rows), BATCH):
-            values = ", ".join(
-                f"({key}, {', '.join(self._literal(kind, number) for kind in columns)})"
-                for key, number in rows[start : start + BATCH]
-            )
-            statement = f"INSERT INTO {table} (id, {', '.join(names)}) VALUES {values} ON DUPLICATE KEY UPDATE {sets}"
-            self.run(statement.replace("%", "%%"))
-
-    def _literal(self, kind: Kind, number: int) -> str:
-        if number < len(kind.edges):
-            return kind.edges[number]
-        return "NULL" if self._rng.random() < 0.05 else kind.random(self._rng)
-
-    def run(self, sql: str) -> Sequence[Any]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchall()  # type: ignore[no-any-return]
 
 
 class Expected:
@@ -162,7 +82,7 @@ def test_rows_are_found_again_by_keys_of_every_type(
     """In a table whose key is of the type, each row is updated, then every third one deleted: refused keys are never there."""
     database: Database = request.getfixturevalue(f"{flavor}_db")
     start = position(database)
-    with closing(Source(database, 0, {})) as source, _targets(request) as urls:
+    with closing(TypedTables(database, 0, {})) as source, _targets(request) as urls:
         for number, kind in enumerate(kind for kind in kinds(flavor) if _is_key(kind)):
             source.insert_by_key(f"k{number}", kind)
         file = _connector_file(database, start, urls, tmp_path)
@@ -195,16 +115,9 @@ def _is_key(kind: Kind) -> bool:
     return column.type in {*NUMBERS, *others, "uuid", "inet4", "inet6", "binary"}
 
 
-def _all_types(database: Database) -> dict[str, list[Kind]]:
-    found = kinds(database.server.kind)
-    return {
-        f"t{start // TABLE_WIDTH}": found[start : start + TABLE_WIDTH] for start in range(0, len(found), TABLE_WIDTH)
-    }
-
-
 def _run_all(database: Database, request: pytest.FixtureRequest, folder: Path) -> None:
     start = position(database)
-    with closing(Source(database, ROWS, _all_types(database))) as source, _targets(request) as urls:
+    with closing(TypedTables(database, ROWS, all_types(database))) as source, _targets(request) as urls:
         file = _connector_file(database, start, urls, folder)
         expected = [Expected(name, source.tables) for name in urls]
         for change in (source.insert, source.update, source.delete):

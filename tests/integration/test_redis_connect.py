@@ -21,6 +21,7 @@ from cdc.local import Server
 from cdc.local.ports import free_port
 from cdc.model.config import Tls, Url
 from cdc.model.errors import CoordinationRefused, CoordinationUnavailable
+from tests.support.doctor import about, only
 from tests.support.own_redis import start_own_redis
 from tests.support.relay import Relay
 from tests.support.wait import until
@@ -174,6 +175,22 @@ def test_tokens_grow_over_a_failover(sentinel: Watched) -> None:
     assert after is not None
     assert after.token > lease.token
     one.close()
+
+
+def test_sentinels_that_could_bring_no_failover_about_are_a_finding(sentinel: Watched) -> None:
+    one = RedisCoordination("shop", Url(sentinel.url))
+    assert [found.level for found in about(one.findings(), "sentinel")] == ["ok"]
+    one.close()
+    # A second one, that is not there.
+    one = RedisCoordination("shop", Url(sentinel.url.replace("/shop/", f",127.0.0.1:{free_port()}/shop/")))
+    assert "1 of 2" in only(one.findings(), "sentinel", "warning").text
+    port = urlsplit(sentinel.url).port or 0
+    with redis.Redis(port=port) as client:
+        client.execute_command("SENTINEL SET", "shop", "quorum", 2)
+    alone = RedisCoordination("shop", Url(sentinel.url))
+    assert "NOQUORUM" in only(alone.findings(), "sentinel", "warning").text
+    for opened in (one, alone):
+        opened.close()
 
 
 def test_a_master_that_no_sentinel_knows_is_unavailable(sentinel: Watched) -> None:

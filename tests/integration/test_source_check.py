@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from cdc.binlog.port import Finding, Rows
+from cdc.binlog.port import Rows
 from cdc.binlog.source import BinlogSource
+from cdc.model.finding import Finding
 from tests.fixtures.servers import Database, connect
+from tests.support.doctor import not_fine
 from tests.support.sources import execute, open_source, streaming, transactions
 
 
@@ -21,7 +23,7 @@ def findings(source: BinlogSource) -> dict[str, list[Finding]]:
 
 
 def faults(source: BinlogSource) -> list[Finding]:
-    return [finding for group in findings(source).values() for finding in group if finding.level != "ok"]
+    return not_fine((finding for group in findings(source).values() for finding in group), "source")
 
 
 @contextmanager

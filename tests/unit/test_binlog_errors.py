@@ -7,7 +7,7 @@ import pytest
 from pymysql.constants import ER
 
 from cdc.binlog.connection import source_error
-from cdc.binlog.grants import parse_grants
+from cdc.connect.grants import parse_grants
 from cdc.connect.mysql import Kind, classify, reason
 from cdc.model.config import Url
 from cdc.model.errors import CdcError, PositionError, SourceRefused, SourceUnavailable

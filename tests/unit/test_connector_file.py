@@ -120,7 +120,7 @@ BAD: list[tuple[str, str, str, int, str, str]] = [
     ("default value", "${PASSWORD}", "${PASSWORD:-x}", 3, "source.url", "neither ${NAME} nor ${file:/path}"),
     ("open reference", "${PASSWORD}", "${PASSWORD", 3, "source.url", "neither ${NAME}"),
     ("missing file", "${PASSWORD}", "${file:/nowhere/x}", 3, "source.url", "No such file or directory"),
-    ("snapshot", "server_id: 5401", "server_id: 5401\n  start: snapshot", 5, "source.start", "snapshots are not there"),
+    ("snapshot", "server_id: 5401", "server_id: 5401\n  snapshot: {parallel: 0}", 5, "source.snapshot.parallel", "1"),
     ("mask without salt", "server_id: 5401", "server_id: 5401\n  mask_columns: [a.b.c]", 5, "source.mask_columns", "needs"),
     ("column pattern", "server_id: 5401", "server_id: 5401\n  exclude_columns: [b.c]", 5, "source.exclude_columns", "db.table"),
     ("kafka's key", "lanes: 4", "topic: x", 8, "queue.topic", "topic is for Kafka"),

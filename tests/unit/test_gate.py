@@ -98,3 +98,41 @@ def test_an_unannounced_reader_or_generation_is_a_gap() -> None:
         running().offer("1", change(1, 6))
     with pytest.raises(Gap, match="without having announced it"):
         running().offer("1", change(1, 5, generation=2))
+
+
+def copied(n: int, token: int = 5, offset: int = 500) -> Change:
+    seq = Sequence(1, 3, offset, 0)
+    return Change("r", "shop", "items", "s", (n,), {"id": n}, seq, n, token, True, False, POINT, 1, b"", True)
+
+
+def copies(n: int, token: int = 5, offset: int = 500) -> Marker:
+    return Marker("copies", "0", Sequence(1, 3, offset, 0), n, token, POINT, 0, {"copies": {}})
+
+
+def test_copied_rows_pass_behind_all_that_came_and_are_not_counted() -> None:
+    gate = running(events=2)
+    assert [gate.offer(str(n), copied(2)) for n in (7, 8)] == [Verdict.APPLY, Verdict.APPLY]
+    assert gate.offer("9", copies(2)) is Verdict.COPIES
+    assert (gate.progress.count, gate.progress.offset) == (2, "9")
+    assert gate.progress.watermark == Sequence(1, 3, 500, 0)
+    assert gate.offer("10", change(3, 5, offset=501)) is Verdict.APPLY
+
+
+def test_copied_rows_of_an_older_reader_are_dropped() -> None:
+    gate = running(token=6, events=1)
+    assert gate.offer("7", copied(1, token=5)) is Verdict.DROP
+    assert gate.offer("8", copies(1, token=5)) is Verdict.DROP
+
+
+@pytest.mark.parametrize("item", [copied(3), copied(1), copied(2, offset=100)])
+def test_copied_rows_at_another_place_are_a_gap(item: Change) -> None:
+    with pytest.raises(Gap):
+        running(events=2).offer("7", item)
+
+
+def test_what_a_new_reader_says_of_copies_before_what_was_applied_moves_nothing() -> None:
+    gate = running(events=2)
+    assert gate.offer("7", copies(1, offset=150)) is Verdict.COPIES
+    assert gate.progress.watermark == Sequence(1, 3, 202, 0)
+    with pytest.raises(Gap):
+        gate.offer("8", copies(3))

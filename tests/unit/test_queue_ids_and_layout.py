@@ -165,6 +165,7 @@ def test_a_checkpoint_is_stored_as_json_and_read_back() -> None:
         b'{"generation":2,"point":{"source_id":"server-1","file":"mysql-bin.000001","offset":1099511627776,'
         b'"gtid_set":"uuid:1-5","file_created":7},"token":9,"fingerprint":"f","after":[2,1,0,0],'
         b'"lanes":{"0":{"count":3,"after":[0,0,0,0]},"1":{"count":4,"after":[1,2,3,4]}},"by_table":["a.b"],'
-        b'"replay_until":[0,0,0,0],"previous":[1,{"0":8}]}'
+        b'"replay_until":[0,0,0,0],"previous":[1,{"0":8}],'
+        b'"copies":{"step":0,"paused":false,"tables":[],"done":[],"given_up":[],"requests":[]}}'
     )
     assert Checkpoint.from_json(stored.to_json()) == stored

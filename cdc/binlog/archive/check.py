@@ -6,11 +6,11 @@ from cdc.binlog.archive.catalogue import ArchivedFile, following
 from cdc.binlog.archive.event_file import EventFile
 from cdc.binlog.archive.joined import Joined
 from cdc.binlog.archive.origin import APART, is_copy
-from cdc.binlog.port import Finding
 from cdc.binlog.scan import Scanner
 from cdc.binlog.server import Server
 from cdc.model.config import SourceConfig
 from cdc.model.errors import CdcError
+from cdc.model.finding import Finding
 
 SUBJECT = "archives"
 _MOST_FINDINGS = 5

@@ -6,6 +6,7 @@ from cdc.binlog.archive.catalogue import ArchivedFile, Catalogue, Listing, follo
 from cdc.binlog.archive.dump import ArchivedEvents
 from cdc.binlog.archive.event_file import EventFile
 from cdc.binlog.connection import DumpRequest
+from cdc.binlog.files_between import bytes_between
 from cdc.binlog.gtid import gtids, looks_like_gtids
 from cdc.binlog.port import Begin, End, Item
 from cdc.binlog.reading import transactions_from
@@ -38,6 +39,14 @@ class FilesSource:
         first = head(self._catalogue.first())
         self._flavor = first.flavor
         self._scanner = Scanner(config, first.flavor, f"server-id-{first.server_id}", self._dump)
+
+    def flavor(self) -> str:
+        """Of the server that wrote them."""
+        return self._flavor
+
+    def bytes_between(self, begin: FilePosition, end: FilePosition) -> int:
+        """As cdc.binlog.port.Source.bytes_between."""
+        return bytes_between([file.as_binlog() for file in self._listing().files], begin, end)
 
     def begin(self) -> SourcePoint:
         """The boundary at the place that the first URL names."""

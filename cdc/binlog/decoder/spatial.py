@@ -16,34 +16,46 @@ _SMALLEST_WKB = 9  # byte order, type, and a count: an empty collection
 _FLOAT_BYTES = 4
 
 
-def geometry(prefix: int) -> Reader:
+def geometry_value(stored: bytes) -> Value:
     """`{"srid": 4326, "wkb": base64}`: the WKB as it is stored, longitude before latitude in every system.
 
-    MariaDB has nothing at all in a NOT NULL column that was never given a value; then the WKB is empty.
+    MariaDB has nothing at all in a NOT NULL column that was never given a value; then the WKB is empty. Raises ValueError.
     """
+    if not stored:
+        return {"srid": 0, "wkb": ""}
+    if len(stored) < _SRID_BYTES + _SMALLEST_WKB:
+        raise ValueError("a geometry is too short")
+    srid = int.from_bytes(stored[:_SRID_BYTES], "little")
+    return {"srid": srid, "wkb": b64encode(stored[_SRID_BYTES:]).decode("ascii")}
+
+
+def geometry(prefix: int) -> Reader:
+    """The stored bytes behind their length in `prefix` bytes."""
 
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix
         end = start + int.from_bytes(data[start - prefix : start], "little")
-        wkb = start + _SRID_BYTES
-        if end == start:
-            return {"srid": 0, "wkb": ""}, end
-        if end - wkb < _SMALLEST_WKB:
-            raise ValueError("a geometry is too short")
-        srid = int.from_bytes(data[start:wkb], "little")
-        return {"srid": srid, "wkb": b64encode(data[wkb:end]).decode("ascii")}, end
+        # Short of its end it is no geometry; that the row is cut short is the caller's to say.
+        return (geometry_value(data[start:end]) if end <= len(data) else None), end
 
     return read
 
 
+def vector_value(stored: bytes) -> Value:
+    """A list of numbers, each with the fewest digits that name its 32 bits, as in a FLOAT column. Raises ValueError."""
+    if len(stored) % _FLOAT_BYTES:
+        raise ValueError("a vector is cut short")
+    return [shortest_float32(stored[place : place + _FLOAT_BYTES]) for place in range(0, len(stored), _FLOAT_BYTES)]
+
+
 def vector(prefix: int) -> Reader:
-    """A list of numbers, each with the fewest digits that name its 32 bits, as in a FLOAT column."""
+    """The stored bytes behind their length in `prefix` bytes."""
 
     def read(data: bytes, start: int) -> tuple[Value, int]:
         start += prefix
         end = start + int.from_bytes(data[start - prefix : start], "little")
-        if (end - start) % _FLOAT_BYTES or end > len(data):
+        if end > len(data):
             raise ValueError("a vector is cut short")
-        return [shortest_float32(data[place : place + _FLOAT_BYTES]) for place in range(start, end, _FLOAT_BYTES)], end
+        return vector_value(data[start:end]), end
 
     return read

@@ -34,6 +34,7 @@ class TablePlan:
     they differ in case at most). `quoted` and `quoted_columns` are for statements without parameters (see
     `names.doubled`). `key` lists names in `source_columns` in key order, `key_indexes` their places.
     `converters`: index of a column and its conversion, only where there is one. `types`: reflected, by column.
+    `computed`: places of source columns that the target generates by itself.
     """
 
     schema: TableSchema
@@ -48,6 +49,7 @@ class TablePlan:
     converters: tuple[tuple[int, Converter], ...]
     key_converters: tuple[tuple[int, Converter], ...]
     types: tuple[Type, ...]
+    computed: frozenset[int] = frozenset()
 
     def index(self, column: str) -> int:
         return self.source_columns.index(column)
@@ -112,6 +114,13 @@ class Planner:
             self._plans[fingerprint] = plan
         return plan
 
+    def look(self, schema: TableSchema) -> TablePlan | None:
+        """As `plan`, of the table as it is at this moment: None where there is none. Makes nothing, and keeps nothing."""
+        name = self.name(schema.db, schema.table)
+        _require_key(schema)
+        found = self.found(name)
+        return None if found is None else self._checked(schema, name, found)
+
     def forget(self) -> None:
         """The target may have changed, and the names of the source's tables: look again at the next use."""
         self._plans.clear()
@@ -171,11 +180,7 @@ class Planner:
         return errors + tuple(losses(self._dialect, held))
 
     def _make(self, schema: TableSchema, name: TargetName) -> TablePlan:
-        if not schema.key:
-            raise TargetRefused(
-                f"table {shown(schema.name)} has no primary key, so its rows cannot be told apart",
-                hint="give it a primary key at the source, or leave it out of sink.tables",
-            )
+        _require_key(schema)
         quote_table(self._dialect, name)
         with self._connect() as connection:
             found = reflect(connection, name)
@@ -184,6 +189,9 @@ class Planner:
                 found = reflect(connection, name)
         if found is None:
             raise _missing(schema, name)
+        return self._checked(schema, name, found)
+
+    def _checked(self, schema: TableSchema, name: TargetName, found: Found) -> TablePlan:
         for finding in self._column_findings(schema, found, name):
             raise TargetRefused(
                 f"column {shown(finding.column)} of the target's table {shown(str(name))}: {finding.problem}",
@@ -262,6 +270,7 @@ class Planner:
             converters=converters,
             key_converters=tuple((at, by_index[index]) for at, index in enumerate(key_indexes) if index in by_index),
             types=tuple(found.types[column] for column in columns),
+            computed=frozenset(index for index, column in enumerate(columns) if column in found.computed),
         )
 
     def _fold(self, name: str) -> str:
@@ -269,6 +278,14 @@ class Planner:
 
     def _folded(self, found: Found) -> dict[str, str]:
         return {self._fold(name): name for name in found.types}
+
+
+def _require_key(schema: TableSchema) -> None:
+    if not schema.key:
+        raise TargetRefused(
+            f"table {shown(schema.name)} has no primary key, so its rows cannot be told apart",
+            hint="give it a primary key at the source, or leave it out of sink.tables",
+        )
 
 
 def _missing(schema: TableSchema, name: TargetName) -> TargetRefused:

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the statements built here have no values
-"""Lockstep's own two tables at a target, and the statements on them, as text.
+"""Lockstep's own tables at a target, and the statements on them, as text.
 
 Written out, and not made by SQLAlchemy: readers and `cdc status` ask for progress alone, and need not load it.
 
@@ -64,6 +64,12 @@ LETTERS = (
     OwnColumn("reason", "text"),
     OwnColumn("parked_at", "moment"),
 )
+COPIES = (
+    OwnColumn("connector", "VARCHAR(48)"),
+    OwnColumn("sink", "VARCHAR(48)"),
+    OwnColumn("lane", "VARCHAR(300)"),
+    OwnColumn("copies", "text"),
+)
 MOVED = (
     *("reader_token", "generation", "file_number", "file_offset", "event_row", "events", "queue_offset"),
     *("source_id", "source_file", "source_pos", "source_gtid", "source_created"),
@@ -110,12 +116,14 @@ _FURTHER = {
     **{"limit": "INTEGER", "event_bytes": "INTEGER", "id": "BIGINT", "line": "bytes"},
     **{"new_db": "VARCHAR(64)", "new_table": "VARCHAR(64)"},
 }
-_PARAMETERS = {**{column.name: column.type for column in (*PROGRESS, *LETTERS)}, **_FURTHER}
+_PARAMETERS = {**{column.name: column.type for column in (*PROGRESS, *LETTERS, *COPIES)}, **_FURTHER}
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
     """What an adapter executes on Lockstep's own tables.
+
+    all_copies gives (lane, copies); drop_copies and insert_copies take `lane`, the latter `copies` (JSON text).
 
     read_progress, lock_progress (FOR UPDATE; the same on SQLite), insert_progress, move_progress (only while `token` is
     the stored one: its row count tells), take_token (new `token` and `session`, only while `token` is above the stored
@@ -143,6 +151,9 @@ class Statements:
     has_table_letters: str
     move_table_letters: str
     alter_table_letters: str
+    all_copies: str
+    drop_copies: str
+    insert_copies: str
 
 
 @cache
@@ -164,6 +175,7 @@ def statements(dialect: SqlDialect) -> Statements:
         # Progress last: who finds it there, finds the other too. The constraint is an index by sink, lane and key: as a
         # constraint it comes with CREATE TABLE, for which IF NOT EXISTS is known everywhere.
         create=(
+            _create(name, "_cdc_copies", COPIES, "PRIMARY KEY (connector, sink, lane)"),
             _create(
                 name,
                 "_cdc_dead_letters",
@@ -189,6 +201,9 @@ def statements(dialect: SqlDialect) -> Statements:
         has_table_letters=f"SELECT id FROM _cdc_dead_letters WHERE {of_table} LIMIT 1",
         move_table_letters=f"UPDATE _cdc_dead_letters SET {renamed} WHERE {of_table}",
         alter_table_letters=f"UPDATE _cdc_dead_letters SET event = {longer} WHERE {of_table}",
+        all_copies=f"SELECT lane, copies FROM _cdc_copies WHERE {mine}",
+        drop_copies=f"DELETE FROM _cdc_copies WHERE {lane}",
+        insert_copies=_insert(name, "_cdc_copies", COPIES, ""),
     )
 
 

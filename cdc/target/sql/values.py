@@ -19,7 +19,7 @@ from cdc.target.sql.typemap import BINARIES, GEOMETRIES, INTEGERS, integer_range
 Converter = Callable[[Any], Any]
 
 # PostGIS's "Extended WKB": this bit in a geometry's type says that its SRID follows (postgis.net, ST_AsEWKB).
-_HAS_SRID = 0x20000000
+HAS_SRID = 0x20000000
 
 
 def converter(dialect: SqlDialect, column: Column) -> Converter | None:
@@ -56,7 +56,7 @@ def ewkb(value: Any) -> bytes:
     if not value["srid"]:
         return wkb
     (kind,) = struct.unpack_from(f"{order}I", wkb, 1)
-    return wkb[:1] + struct.pack(f"{order}II", kind | _HAS_SRID, value["srid"]) + wkb[5:]
+    return wkb[:1] + struct.pack(f"{order}II", kind | HAS_SRID, value["srid"]) + wkb[5:]
 
 
 def _ewkb_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the user may do, from SHOW GRANTS.
+"""What a user of MySQL or MariaDB may do, from SHOW GRANTS: for the source and for the target.
 
 Format: "SHOW GRANTS Statement" in both manuals: `GRANT right, right ON db.table TO user …`; roles are granted in lines
 without ON, and MySQL shows their rights to who asks USING them.
@@ -7,7 +7,6 @@ without ON, and MySQL shows their rights to who asks USING them.
 import re
 from dataclasses import dataclass
 
-from cdc.binlog.server import Server
 from cdc.model.routing import matches
 
 _LINE = re.compile(
@@ -31,16 +30,6 @@ class Grants:
             _has(rights, right) and (on_db == "*" or _covers(on_db, db)) and on_table in ("*", table)
             for rights, on_db, on_table in self.lines
         )
-
-
-def read_grants(server: Server) -> Grants:
-    """The grants of who is connected, those of its active roles included."""
-    texts = [str(row[0]) for row in server.query("SHOW GRANTS")]
-    if server.product().flavor == "mysql":
-        roles = str(server.query("SELECT CURRENT_ROLE()")[0][0])
-        if roles != "NONE":
-            texts = [str(row[0]) for row in server.query(f"SHOW GRANTS FOR CURRENT_USER() USING {roles}")]
-    return parse_grants(texts)
 
 
 def parse_grants(texts: list[str]) -> Grants:

@@ -1,0 +1,284 @@
+"""One normaliser: a row read by SELECT is, value by value and byte by byte, what the rows events of the same row tell.
+
+CDC_VALUES_ROWS sets how many rows each type gets, as in test_values_standing.py.
+"""
+
+import os
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from cdc.binlog.port import Rows
+from cdc.binlog.rows_port import Chunk, Wanted
+from cdc.binlog.source import BinlogSource
+from cdc.model.change import Draft
+from cdc.model.errors import NotUnderstood, TableRefused
+from cdc.model.schema import TableSchema
+from tests.fixtures.servers import Database
+from tests.support.sources import drain, execute, open_source, streaming
+from tests.support.type_space import SQL_MODE, Kind, kinds
+from tests.support.value_oracle import exact, row_metadata
+
+ROWS = int(os.environ.get("CDC_VALUES_ROWS", "20"))
+TABLE_WIDTH = 12
+SESSION = f"SET time_zone = '+00:00', sql_mode = '{SQL_MODE}'"
+
+
+def told_and_read(
+    database: Database, create: Sequence[str], change: Sequence[str], table: str = "t", **settings: Any
+) -> tuple[list[Draft], list[TableSchema], Chunk]:
+    """What the stream tells of `change` (drafts, and schemas of the table), and the table as a chunk afterwards."""
+    execute(database, SESSION, *create)
+    source = open_source(database, **settings)
+    with streaming(source) as stream:
+        execute(database, SESSION, *change)
+        items = [item for item in drain(stream, source) if isinstance(item, Rows)]
+        chunk = source.chunk(Wanted(database.dbname, table, max_bytes=1 << 30), source.end())
+    drafts = [draft for item in items for draft in item.drafts if draft.table == table]
+    return drafts, [schema for item in items for schema in item.new_schemas if schema.table == table], chunk
+
+
+def must_be_what_was_told(drafts: Sequence[Draft], schemas: Sequence[TableSchema], chunk: Chunk) -> None:
+    """`drafts`: creates alone, in any order."""
+    assert schemas[-1] == chunk.schema
+    assert {draft.schema for draft in drafts} == {chunk.schema.fingerprint()}
+    assert {draft.op for draft in chunk.rows} <= {"r"}
+    told = {orjson.dumps(draft.key): draft for draft in drafts}
+    read = {orjson.dumps(draft.key): draft for draft in chunk.rows}
+    assert sorted(read) == sorted(told)
+    assert len(chunk.rows) == len(drafts)
+    for key, draft in read.items():
+        after, of_event = draft.after or {}, told[key].after or {}
+        assert {name: exact(value) for name, value in after.items()} == {
+            name: exact(value) for name, value in of_event.items()
+        }
+        assert draft._replace(op="c") == told[key]
+        assert orjson.dumps(draft.after) == orjson.dumps(told[key].after)
+
+
+def _tables(flavor: str) -> list[Any]:
+    found = kinds(flavor)
+    return [
+        pytest.param(flavor, found[start : start + TABLE_WIDTH], id=f"{flavor}-{found[start].name}-and-on")
+        for start in range(0, len(found), TABLE_WIDTH)
+    ]
+
+
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+@pytest.mark.parametrize(("flavor", "columns"), [*_tables("mysql"), *_tables("mariadb")])
+def test_every_value_of_every_type_is_the_one_of_the_rows_event(
+    flavor: str, columns: list[Kind], metadata: str, request: pytest.FixtureRequest
+) -> None:
+    database: Database = request.getfixturevalue(f"{flavor}_db")
+    rng = Random(0)
+    listed = "".join(f", c{number} {kind.definition}" for number, kind in enumerate(columns))
+    names = "".join(f", c{number}" for number in range(len(columns)))
+    rows = []
+    for number in range(max(ROWS, *(len(kind.edges) + 4 for kind in columns))):
+        literals = [
+            kind.edges[number] if number < len(kind.edges) else "NULL" if rng.random() < 0.05 else kind.random(rng)
+            for kind in columns
+        ]
+        rows.append(f"({', '.join([str(number), *literals])})")
+    with database.connect() as connection, row_metadata(connection, metadata):
+        must_be_what_was_told(
+            *told_and_read(
+                database,
+                [f"CREATE TABLE t (id INT PRIMARY KEY{listed})"],
+                [f"INSERT INTO t (id{names}) VALUES {row}" for row in rows],
+            )
+        )
+
+
+SHAPES = {
+    "composite key in another order": (
+        "CREATE TABLE t (a INT, b VARCHAR(20) COLLATE utf8mb4_general_ci, c INT, PRIMARY KEY (c, b, a))",
+        "INSERT INTO t VALUES (1, 'x', 2), (3, 'Y', 1)",
+    ),
+    "prefix key": (
+        "CREATE TABLE t (a INT, b TEXT, PRIMARY KEY (b(5), a))",
+        "INSERT INTO t VALUES (1, 'bbbbbbb'), (2, 'bbbbbb'), (1, '')",
+    ),
+    "unique key that stands in": (
+        "CREATE TABLE t (a INT, u INT NOT NULL, v INT NOT NULL, UNIQUE w (a), UNIQUE z (v, u), UNIQUE y (u))",
+        "INSERT INTO t VALUES (NULL, 5, 1), (1, 4, 1)",
+    ),
+    "generated and invisible": (
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT, v INT GENERATED ALWAYS AS (a + 1) VIRTUAL, "
+        "s VARCHAR(9) GENERATED ALWAYS AS (concat(a, 'x')) STORED, i INT INVISIBLE DEFAULT 5)",
+        "INSERT INTO t (id, a) VALUES (1, 3), (2, NULL)",
+    ),
+    "zerofill and widths": (
+        "CREATE TABLE t (id INT(9) ZEROFILL PRIMARY KEY, a DECIMAL(9,3) ZEROFILL, b FLOAT(7,2), c DOUBLE(20,3), "
+        "d BIGINT UNSIGNED ZEROFILL, e FLOAT ZEROFILL, f DOUBLE UNSIGNED ZEROFILL, g DECIMAL(3,3) ZEROFILL)",
+        "INSERT INTO t VALUES (42, 1.5, 12345.678, 1234567890.1234, 7, 0.1, 1e300, 0.001), (0, 0, 0.1, 0.1, 0, 0, 0, 0), "
+        "(1, 999999.999, 99999.99, 99999999999999999.999, 18446744073709551615, 3.4028234e38, 5e-324, 0.999)",
+    ),
+    "binary charsets": (
+        "CREATE TABLE t (k CHAR(4) CHARACTER SET binary PRIMARY KEY, b TEXT CHARACTER SET binary, n NCHAR(3), "
+        "c CHAR(0), v VARCHAR(0))",
+        "INSERT INTO t VALUES ('a', 'b', 'n ', '', ''), (x'00ff', x'ff00', NULL, NULL, NULL)",
+    ),
+    "hostile names": (
+        "CREATE TABLE t (`a``b` INT, `x; DROP TABLE t--` INT, `'%s` INT, `select` INT, PRIMARY KEY (`a``b`))",
+        "INSERT INTO t VALUES (1, 2, 3, 4), (2, NULL, NULL, NULL)",
+    ),
+    "partitions": (
+        "CREATE TABLE t (a INT, b INT, PRIMARY KEY (a)) PARTITION BY HASH (a) PARTITIONS 4",
+        "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)",
+    ),
+}
+
+
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_table_of_any_shape_has_the_schema_and_the_rows_of_its_events(
+    any_source_db: Database, shape: str, metadata: str
+) -> None:
+    create, insert = SHAPES[shape]
+    with any_source_db.connect() as connection, row_metadata(connection, metadata):
+        must_be_what_was_told(*told_and_read(any_source_db, [create], [insert]))
+
+
+def test_columns_added_in_place_are_what_an_update_tells(any_source_db: Database) -> None:
+    drafts, _, chunk = told_and_read(
+        any_source_db,
+        [
+            "CREATE TABLE t (id INT PRIMARY KEY, n INT)",
+            "INSERT INTO t (id) VALUES (1), (2)",
+            "ALTER TABLE t ADD COLUMN a VARCHAR(9) NOT NULL DEFAULT 'new', ADD COLUMN b DATETIME(2) NOT NULL, "
+            "ADD COLUMN e ENUM('x', 'y') NOT NULL, ADD COLUMN f BINARY(3) NOT NULL FIRST",
+        ],
+        ["UPDATE t SET n = 1"],
+    )
+    assert [draft.after for draft in chunk.rows] == [draft.after for draft in drafts]
+    assert {draft.schema for draft in drafts} == {chunk.schema.fingerprint()}
+
+
+def test_generated_invisible_keys_are_read(mysql_db: Database) -> None:
+    must_be_what_was_told(
+        *told_and_read(
+            mysql_db,
+            ["SET sql_generate_invisible_primary_key = ON", "CREATE TABLE t (a INT)"],
+            ["INSERT INTO t VALUES (5), (6)"],
+        )
+    )
+
+
+def test_columns_that_mysql_leaves_empty_in_old_rows(mysql_db: Database) -> None:
+    drafts, _, chunk = told_and_read(
+        mysql_db,
+        [
+            "CREATE TABLE t (id INT PRIMARY KEY, n INT)",
+            "INSERT INTO t (id) VALUES (1)",
+            "ALTER TABLE t ADD COLUMN j JSON NOT NULL, ADD COLUMN v VECTOR(3) NOT NULL",
+        ],
+        ["UPDATE t SET n = 1"],
+    )
+    assert [draft.after for draft in chunk.rows] == [draft.after for draft in drafts]
+    assert chunk.rows[0].after == {"id": 1, "n": 1, "j": "null", "v": []}
+
+
+def test_a_geometry_that_mariadb_leaves_empty_in_old_rows(mariadb_db: Database) -> None:
+    drafts, _, chunk = told_and_read(
+        mariadb_db,
+        [
+            "CREATE TABLE t (id INT PRIMARY KEY, n INT)",
+            "INSERT INTO t (id) VALUES (1)",
+            "ALTER TABLE t ADD COLUMN g POINT NOT NULL",
+        ],
+        ["UPDATE t SET n = 1"],
+    )
+    assert [draft.after for draft in chunk.rows] == [draft.after for draft in drafts]
+
+
+def test_old_formats_of_dates_and_times_at_mariadb(mariadb_db: Database) -> None:
+    execute(mariadb_db, "SET GLOBAL mysql56_temporal_format = OFF")
+    try:
+        must_be_what_was_told(
+            *told_and_read(
+                mariadb_db,
+                [
+                    "CREATE TABLE t (id INT PRIMARY KEY, a TIME, b TIME(4), c DATETIME, d DATETIME(6), e TIMESTAMP NULL, "
+                    "f TIMESTAMP(3) NULL)"
+                ],
+                [
+                    "INSERT INTO t VALUES (1, '-838:59:59', '-00:00:00.0001', '2024-02-31 01:02:03', "
+                    "'0000-00-00 00:00:00', '2024-01-02 03:04:05', '2024-01-02 03:04:05.678'), "
+                    "(2, NULL, '01:02:03.4567', NULL, '2024-02-29 01:02:03.000009', 0, 0)"
+                ],
+            )
+        )
+    finally:
+        execute(mariadb_db, "SET GLOBAL mysql56_temporal_format = ON")
+
+
+def test_excluded_columns_do_not_come_and_masked_ones_have_the_mask_of_the_event(any_source_db: Database) -> None:
+    name = any_source_db.dbname
+    drafts, schemas, chunk = told_and_read(
+        any_source_db,
+        ["CREATE TABLE t (id INT PRIMARY KEY, secret TEXT, n DECIMAL(9,2), gone LONGBLOB, f FLOAT, last INT)"],
+        ["INSERT INTO t VALUES (1, 'é', -0.5, x'ff', 0.1, 4), (2, NULL, NULL, NULL, NULL, NULL)"],
+        exclude_columns=(f"{name}.t.gone",),
+        mask_columns=(f"{name}.t.secret", f"{name}.*.n", f"{name}.t.f"),
+        mask_salt="salt",
+    )
+    must_be_what_was_told(drafts, schemas, chunk)
+    assert list(chunk.rows[0].after or {}) == ["id", "secret", "n", "f", "last"]
+    assert len(str((chunk.rows[0].after or {})["secret"])) == 64
+
+
+def test_text_that_is_none_in_its_charset_stops_as_the_stream_does(any_source_db: Database) -> None:
+    create = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(10) CHARACTER SET cp1250)"
+    insert = "INSERT INTO t VALUES (1, CONVERT(x'81' USING cp1250))"
+    execute(any_source_db, create)
+    source = open_source(any_source_db)
+    with streaming(source) as stream:
+        execute(any_source_db, insert)
+        words = "column v: its bytes are not text in its charset cp1250"
+        with pytest.raises(NotUnderstood, match=words):
+            drain(stream, source)
+        with pytest.raises(NotUnderstood, match=words):
+            source.chunk(Wanted(any_source_db.dbname, "t"))
+
+
+def read(database: Database, table: str = "t", **settings: Any) -> Chunk:
+    source: BinlogSource = open_source(database, **settings)
+    try:
+        return source.chunk(Wanted(database.dbname, table))
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("create", "why"),
+    [
+        ("CREATE TABLE t (a INT, b INT UNIQUE)", r"table .*\.t has no primary key"),
+        (
+            "CREATE TABLE t (a INT PRIMARY KEY) ENGINE=MyISAM",
+            r"table .*\.t is kept by MyISAM, which has no transactions that",
+        ),
+        ("CREATE TABLE t (a ENUM('', 'x') PRIMARY KEY)", "ENUM with the member ''"),
+        ("CREATE TABLE other (a INT PRIMARY KEY)", r"has no table .*\.t, or shows none"),
+        ("CREATE VIEW t AS SELECT 1 AS a", r"has no table .*\.t, or shows none"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused_with_the_reason(any_source_db: Database, create: str, why: str) -> None:
+    execute(any_source_db, create)
+    with pytest.raises(TableRefused, match=why):
+        read(any_source_db)
+
+
+def test_a_masked_key_is_refused(any_source_db: Database) -> None:
+    execute(any_source_db, "CREATE TABLE t (a INT PRIMARY KEY)")
+    with pytest.raises(TableRefused, match=r"column .*\.t\.a is masked"):
+        read(any_source_db, mask_columns=("*.t.a",), mask_salt="x")
+
+
+def test_a_system_versioned_table_is_refused(mariadb_db: Database) -> None:
+    execute(mariadb_db, "CREATE TABLE t (a INT PRIMARY KEY) WITH SYSTEM VERSIONING")
+    with pytest.raises(TableRefused, match=r"table .*\.t is system-versioned"):
+        read(mariadb_db)
