@@ -23,15 +23,15 @@ from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
 from cdc.binlog.selecting.condition import checked
-from cdc.binlog.selecting.rows import read_rows
-from cdc.binlog.selecting.session import Session, Sessions
+from cdc.binlog.selecting.rows import Read, read_rows
+from cdc.binlog.selecting.session import Session, Sessions, values_of
 from cdc.binlog.selecting.settling import Snapshots
 from cdc.binlog.selecting.table import TablePlan, no_table, plan_table, statistics
 from cdc.binlog.server import Server
 from cdc.connect.mysql import Kind, classify, error_code, reason
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
-from cdc.model.errors import SourceUnavailable, TableRefused
+from cdc.model.errors import NotUnderstood, SourceUnavailable, TableRefused
 
 # A list of 1000 and more is a join with a temporary table to MariaDB (in_predicate_conversion_threshold).
 _MOST_KEYS_AT_ONCE = 500
@@ -131,7 +131,24 @@ class Chunks:
             read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=limit, max_bytes=wanted.max_bytes)
         if read.rows:
             self._row_bytes[name] = max(read.size / len(read.rows), _FADING * self._row_bytes.get(name, 0.0))
+        if read.more and plan.ambiguous:
+            self._require_one_code(plan, read)
         return read.rows, read.more
+
+    def _require_one_code(self, plan: TablePlan, read: Read) -> None:
+        """The key of the last row must find that row again, or the next chunk would begin elsewhere. Raises NotUnderstood."""
+        sent = list(values_of(read.last))
+        for place in plan.ambiguous:
+            column = plan.schema.columns[place]
+            asked = f"SELECT {keys.stored(column, read.rows[-1][place])}"  # type: ignore[arg-type] # noqa: S608 - a literal
+            ((found,),) = self._server.query(asked)
+            if bytes.fromhex(found) != sent[place]:
+                raise NotUnderstood(
+                    f"table {plan.schema.name}: a key in column {column.name} has a character that {column.charset} has two "
+                    "codes for, and is stored with the one that text is not turned into: it cannot be found again",
+                    hint=f"store the other code (UPDATE {plan.schema.name} SET {column.name} = CONVERT({column.name} USING "
+                    "utf8mb4) …), or another charset; or exclude the table from what is copied and compared",
+                )
 
     def _limit(self, name: _TableName, plan: TablePlan, wanted: Wanted) -> int:
         row_bytes = self._row_bytes.get(name) or plan.row_bytes

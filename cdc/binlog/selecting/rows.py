@@ -17,11 +17,13 @@ _WIDTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
 class Read(NamedTuple):
-    """`size`: bytes of `rows`, as the server sent them. `more`: there was another row."""
+    """`size`: bytes of `rows`, as the server sent them. `more`: there was another row. `last`: the last one of `rows` as it was
+    sent."""
 
     rows: list[Values]
     size: int
     more: bool
+    last: bytes
 
 
 def read_rows(
@@ -39,6 +41,7 @@ def read_rows(
     found: list[Values] = []
     size = passed = 0
     more = False
+    last = b""
     for rows in answer:
         for row in rows:
             if more or (found and (len(found) == max_rows or size + len(row) > max_bytes)):
@@ -46,10 +49,11 @@ def read_rows(
                 passed += len(row)
                 continue
             size += len(row)
+            last = row
             found.append(_values(row, readers, schema))
         if passed > max_bytes // _PASSED_OVER:
             break
-    return Read(found, size, more)
+    return Read(found, size, more, last)
 
 
 def _values(data: bytes, readers: Sequence[FromServer], schema: TableSchema) -> Values:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cdc.binlog.decoder.projection import Projection
 from cdc.binlog.selecting.columns import FromServer, ReadColumn, left_out, read_column
-from cdc.binlog.selecting.keys import KeyColumn, key_columns, order, quoted, quoted_table
+from cdc.binlog.selecting.keys import KeyColumn, ambiguous, key_columns, order, quoted, quoted_table
 from cdc.binlog.server import Server
 from cdc.binlog.tables import table_now
 from cdc.model.config import SourceConfig
@@ -22,7 +22,8 @@ class TablePlan:
     `key_readers`: the same for the key alone.
 
     `definition`: what SHOW CREATE TABLE said when this was made. `prefix`: the key has a column of which only a prefix is in the
-    index. `row_bytes`: of an average row, as the server's statistics have it; 0: they do not.
+    index. `ambiguous`: places of key columns whose text may be stored in two ways. `row_bytes`: of an average row, as the server's
+    statistics have it; 0: they do not.
     """
 
     schema: TableSchema
@@ -35,6 +36,7 @@ class TablePlan:
     select_key: str
     key_readers: tuple[FromServer, ...]
     prefix: bool
+    ambiguous: tuple[int, ...]
     row_bytes: int
 
 
@@ -71,6 +73,7 @@ def plan_table(server: Server, config: SourceConfig, db: str, table: str, defini
         select_key=f"SELECT {_listed(of_key)} {source}",
         key_readers=tuple(column.read for column in of_key),
         prefix=prefix,
+        ambiguous=ambiguous(schema),
         row_bytes=row_bytes,
     )
 
