@@ -22,8 +22,8 @@ class TablePlan:
     `key_readers`: the same for the key alone.
 
     `definition`: what SHOW CREATE TABLE said when this was made. `prefix`: the key has a column of which only a prefix is in the
-    index. `ambiguous`: places of key columns whose text may be stored in two ways. `row_bytes`: of an average row, as the server's
-    statistics have it; 0: they do not.
+    index. `ambiguous`: places of key columns whose text may be stored in two ways. `row_bytes`: of an average row, as the
+    server's statistics have it; 0: they do not.
     """
 
     schema: TableSchema
