@@ -18,7 +18,6 @@ from contextlib import contextmanager
 import pymysql
 
 from cdc.binlog.connection import source_error
-from cdc.binlog.decoder.rows import DecodedRow, Values
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
@@ -29,6 +28,7 @@ from cdc.binlog.selecting.settling import Snapshots
 from cdc.binlog.selecting.table import TablePlan, no_table, plan_table, statistics
 from cdc.binlog.server import Server
 from cdc.connect.mysql import Kind, classify, error_code, reason
+from cdc.model.change import Draft, Value
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
 from cdc.model.errors import NotUnderstood, SourceUnavailable, TableRefused
@@ -67,10 +67,8 @@ class Chunks:
                 rows, more = self._listed(session, plan, wanted.keys, where), False
             if session.usable:
                 session.run("COMMIT")
-        read: list[DecodedRow] = [("r", None, values) for values in rows]
-        drafts = plan.projection.drafts(read)
-        last = tuple(drafts[-1].key.values()) if more else None
-        return Chunk(plan.projection.schema, drafts, high, last)
+        last = tuple(rows[-1].key.values()) if more else None
+        return Chunk(plan.projection.schema, rows, high, last)
 
     def bounds(self, db: str, table: str, parts: int) -> Sequence[Key]:
         """RowSource.bounds."""
@@ -116,7 +114,7 @@ class Chunks:
             session.run("ROLLBACK")
         raise SourceUnavailable(f"the definition of table {db}.{table} does not stand still", hint="it is tried again")
 
-    def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Values], bool]:
+    def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Draft], bool]:
         """(rows, whether there are more)."""
         conditions = [
             keys.after(plan.key, wanted.after) if wanted.after is not None else "",
@@ -128,7 +126,7 @@ class Chunks:
         # One row more tells whether there is more.
         sql = _statement(plan, conditions, f" LIMIT {limit + 1}")
         with _blaming(where, plan.schema.name):
-            read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=limit, max_bytes=wanted.max_bytes)
+            read = _read(session, plan, sql, limit, wanted.max_bytes)
         if read.rows:
             self._row_bytes[name] = max(read.size / len(read.rows), _FADING * self._row_bytes.get(name, 0.0))
         if read.more and plan.ambiguous:
@@ -140,7 +138,7 @@ class Chunks:
         sent = list(values_of(read.last))
         for place in plan.ambiguous:
             column = plan.schema.columns[place]
-            asked = f"SELECT {keys.stored(column, read.rows[-1][place])}"  # type: ignore[arg-type] # a key has no ABSENT
+            asked = f"SELECT {keys.stored(column, read.rows[-1].key[column.name])}"
             ((found,),) = self._server.query(asked)
             if bytes.fromhex(found) != sent[place]:
                 raise NotUnderstood(
@@ -155,18 +153,22 @@ class Chunks:
             return wanted.max_rows
         return max(1, min(wanted.max_rows, int(_FILLED * wanted.max_bytes / row_bytes)))
 
-    def _listed(self, session: Session, plan: TablePlan, listed: Sequence[Key], where: str) -> Sequence[Values]:
+    def _listed(self, session: Session, plan: TablePlan, listed: Sequence[Key], where: str) -> Sequence[Draft]:
         # Keys that the collation holds equal are of one row, which two statements would both find.
-        found: dict[Values, Values] = {}
-        places = [place for place, column in enumerate(plan.schema.columns) if column.name in plan.schema.key]
+        found: dict[tuple[Value, ...], Draft] = {}
         for start in range(0, len(listed), _MOST_KEYS_AT_ONCE):
             piece = listed[start : start + _MOST_KEYS_AT_ONCE]
             sql = _statement(plan, [f"({keys.one_of(plan.key, piece)})", where], "")
             with _blaming(where, plan.schema.name):
-                read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND)
-            for values in read.rows:
-                found.setdefault(tuple([values[place] for place in places]), values)
+                for draft in _read(session, plan, sql, _NO_BOUND, _NO_BOUND).rows:
+                    found.setdefault(tuple(draft.key.values()), draft)
         return list(found.values())
+
+
+def _read(session: Session, plan: TablePlan, sql: str, max_rows: int, max_bytes: int) -> Read:
+    return read_rows(
+        session.rows(sql), plan.readers, plan.schema, plan.projection, max_rows=max_rows, max_bytes=max_bytes
+    )
 
 
 def _statement(plan: TablePlan, conditions: Sequence[str], limit: str) -> str:
