@@ -81,7 +81,7 @@ class Chunks:
     def estimated_rows(self, db: str, table: str) -> int:
         """RowSource.estimated_rows."""
         with self._session(db, table) as session:
-            return int(statistics(session.texts, db, table)[3] or 0)
+            return int(statistics(session.texts, db, table)[2] or 0)
 
     def forget(self) -> None:
         """The server may be another one, or begin its binlogs anew."""
