@@ -26,7 +26,7 @@ cdef extern from *:
     """
     const bint ROOM_AHEAD "CDC_ROOM_AHEAD"
 
-_OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d"}
+_OPS = {ord("c"): "c", ord("u"): "u", ord("d"): "d", ord("r"): "r"}
 
 
 include "buffers.pxi"
@@ -192,11 +192,15 @@ cdef class EncodedRows:
     def ops(self):
         """How many rows of each operation there are."""
         cdef Py_ssize_t index
-        cdef Py_ssize_t[3] counts
-        counts[0] = counts[1] = counts[2] = 0
+        cdef dict counts = {}
+        cdef Py_ssize_t run = 0
         for index in range(self.count):
-            counts[0 if self.rows[index].op == b'c' else 1 if self.rows[index].op == b'u' else 2] += 1
-        return {op: count for op, count in zip("cud", counts) if count}
+            run += 1
+            if index + 1 == self.count or self.rows[index + 1].op != self.rows[index].op:
+                op = _OPS[self.rows[index].op]
+                counts[op] = counts.get(op, 0) + run
+                run = 0
+        return counts
 
 
 Sequence.register(EncodedRows)

@@ -163,8 +163,8 @@ class Reversal:
     def _close(self) -> None:
         if self._begun_at is None or self._transaction is None:
             return
-        start = "START TRANSACTION;\n" if self._framed else ""
-        self._write(f"\n-- undoes {_named(self._transaction)}\n{start}")
+        named = _named(self._transaction)
+        self._write(f"\n-- undoes {named}\nSTART TRANSACTION;\n" if self._framed else f"\n-- {named}\n")
         self.changes += self._pending[0]
         self.refused += self._pending[1]
         self._begun_at = None

@@ -15,11 +15,12 @@ from hashlib import blake2b
 
 from cdc.model.change import Row
 
-STILL_LOOKS = 4
+STILL_LOOKS = 6
 """So many looks in a row must show the same two states, and twice as many once any have changed. Two would do for a row that
-never comes back to an earlier state; one that goes to and fro between two would meet both by chance too often."""
+never comes back to an earlier state; one that goes to and fro between two, faster than we look, meets both by chance: once in two
+for the first look, once in four for each further one, which is once in 2048 for six."""
 
-MOST_LOOKS = 16
+MOST_LOOKS = 20
 
 State = bytes
 """A row's values as a digest; empty where there is none."""

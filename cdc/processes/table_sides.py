@@ -40,6 +40,7 @@ class Sides:
         self._clock = clock
         self._schema: TableSchema | None = None
         self._rows: TableRows | None = None
+        self._broken = False
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """What does not answer is asked again some times, with growing pauses."""
@@ -65,9 +66,9 @@ class Sides:
         return self._rows is not None
 
     def close(self) -> None:
-        if self._rows is not None:
+        if self._rows is not None and not self._broken:
             self._rows.close()
-        self._rows = None
+        self._rows, self._broken = None, False
 
     @property
     def there(self) -> bool:
@@ -106,14 +107,15 @@ class Sides:
         schema = self._schema
 
         def ask() -> T:
+            if self._broken and schema is not None:
+                self._rows, self._broken = self.target.rows(schema), False
             if self._rows is None:
                 return nothing
             try:
                 return question(self._rows)
             except RetryableError:
-                assert schema is not None  # noqa: S101 - rows were looked at under it
                 self._rows.close()
-                self._rows = self.target.rows(schema)
+                self._broken = True
                 raise
 
         return self.patiently(ask)

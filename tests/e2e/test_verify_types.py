@@ -19,7 +19,7 @@ from tests.support.typed_tables import ROWS, Table, TypedTables, all_types
 
 TARGETS = ("postgresql", "mysql", "mariadb", "sqlite")
 
-pytestmark = pytest.mark.timeout(600 + ROWS)
+pytestmark = pytest.mark.timeout(1800 + ROWS)
 
 
 @pytest.mark.faults  # minutes: dozens of tables at four targets; tests/contract/test_target_rows.py is the short one

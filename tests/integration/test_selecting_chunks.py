@@ -9,7 +9,7 @@ import pytest
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.source import BinlogSource
 from cdc.model.change import Draft
-from cdc.model.errors import SourceRefused, SourceUnavailable, TableRefused
+from cdc.model.errors import NotUnderstood, SourceRefused, SourceUnavailable, TableRefused
 from tests.fixtures.servers import Database
 from tests.support.sources import execute, open_source
 
@@ -50,6 +50,9 @@ KEYS: dict[str, tuple[str, Sequence[str]]] = {
     "latin1": ("k VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci PRIMARY KEY", LATIN_WORDS),
     "german": ("k CHAR(20) CHARACTER SET latin1 COLLATE latin1_german2_ci PRIMARY KEY", LATIN_WORDS),
     "gbk": ("k VARCHAR(20) CHARACTER SET gbk PRIMARY KEY", ["'a'", "'B'", "'中'", "'文'", "''"]),
+    "cp932": ("k VARCHAR(20) CHARACTER SET cp932 PRIMARY KEY", ["'a'", "'B'", "'中'", "'ー'", "''", "'～'"]),
+    "euckr": ("k VARCHAR(20) CHARACTER SET euckr PRIMARY KEY", ["'a'", "'B'", "'가'", "'힝'", "''"]),
+    "cp1251": ("k VARCHAR(20) CHARACTER SET cp1251 PRIMARY KEY", ["'a'", "'B'", "'я'", "'Ж'", "''"]),
     "sjis": ("k CHAR(20) CHARACTER SET sjis PRIMARY KEY", ["'a'", "'B'", "'中'", "'ー'", "''"]),
     "ucs2": ("k VARCHAR(20) CHARACTER SET ucs2 PRIMARY KEY", WORDS),
     "utf16": ("k CHAR(20) CHARACTER SET utf16 PRIMARY KEY", WORDS),
@@ -167,6 +170,21 @@ def test_every_row_comes_once_in_the_order_of_a_key_of_mysql(mysql_db: Database,
 @pytest.mark.parametrize("name", OF_MARIADB)
 def test_every_row_comes_once_in_the_order_of_a_key_of_mariadb(mariadb_db: Database, name: str) -> None:
     every_row_comes_once(mariadb_db, name, *OF_MARIADB[name])
+
+
+def test_a_key_whose_character_has_two_codes_stops_before_a_row_is_read_twice(any_source_db: Database) -> None:
+    execute(
+        any_source_db,
+        "CREATE TABLE t (k VARCHAR(9) CHARACTER SET cp932 PRIMARY KEY, v INT)",
+        "INSERT INTO t VALUES (_cp932 x'81E6', 0), ('a', 1), ('z', 2)",
+    )
+    with reading(any_source_db) as source:
+        assert sorted(values(rows(source, any_source_db, max_rows=1))) == [0, 1, 2]
+        execute(any_source_db, "INSERT INTO t VALUES (_cp932 x'879A', 3), (_cp932 x'FC4B', 4)")
+        with pytest.raises(
+            NotUnderstood, match=r"table .*\.t: a key in column k has a character that cp932 has two codes for"
+        ):
+            rows(source, any_source_db, max_rows=1)
 
 
 COMPOSITE = [

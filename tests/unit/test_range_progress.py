@@ -44,14 +44,18 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setattr(range_progress, "_LONG_SECONDS", 0.0)
     monkeypatch.setattr(range_progress, "_POLL_SECONDS", 0.0)
     monkeypatch.setenv("TERM", "xterm")
-    found = Terminal()
-    monkeypatch.setattr("sys.stderr", found)
-    return found
+    return Terminal()
+
+
+def see(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the test itself: pytest's capture takes stderr anew between a fixture and its test."""
+    monkeypatch.setattr("sys.stderr", terminal)
 
 
 def test_the_bar_counts_bytes_over_files_and_asks_for_each_file_once(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    see(terminal, monkeypatch)
     looked_at: Any = Range(FilePosition("b.000003", 500))
     progress = RangeProgress(looked_at, "counting")
     counted: list[int] = []
@@ -65,13 +69,15 @@ def test_the_bar_counts_bytes_over_files_and_asks_for_each_file_once(
     assert "counting" in terminal.getvalue()
 
 
-def test_there_is_no_bar_without_an_end(terminal: Terminal) -> None:
+def test_there_is_no_bar_without_an_end(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    see(terminal, monkeypatch)
     looked_at: Any = Range(None)
     assert len(list(RangeProgress(looked_at, "counting").items())) == 8
     assert terminal.getvalue() == ""
 
 
-def test_who_writes_to_the_same_screen_takes_it_off(terminal: Terminal) -> None:
+def test_who_writes_to_the_same_screen_takes_it_off(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    see(terminal, monkeypatch)
     looked_at: Any = Range(FilePosition("b.000003", 500))
     progress = RangeProgress(looked_at, "counting")
     items = progress.items()

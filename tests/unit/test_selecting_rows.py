@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from cdc.binlog.decoder.projection import Projection
 from cdc.binlog.selecting.columns import read_column
 from cdc.binlog.selecting.rows import Read, read_rows
 from cdc.binlog.selecting.session import values_of
@@ -13,6 +14,7 @@ from cdc.model.schema import Column, TableSchema
 
 TEXT = Column("v", "longtext", charset="utf8mb4")
 SCHEMA = TableSchema("d", "t", (Column("id", "int"), TEXT), ("id",))
+PROJECTION = Projection(SCHEMA, (), (), b"")
 READERS = [read_column(column, "`x`", "d.t").read for column in SCHEMA.columns]
 
 
@@ -45,21 +47,28 @@ class Counted:
 
 def read(rows: Sequence[bytes], *, max_rows: int = 100, max_bytes: int = 1 << 30) -> tuple[Read, int]:
     counted = Counted(rows)
-    return read_rows(iter(counted), READERS, SCHEMA, max_rows=max_rows, max_bytes=max_bytes), counted.taken
+    found = read_rows(iter(counted), READERS, SCHEMA, PROJECTION, max_rows=max_rows, max_bytes=max_bytes)
+    return found, counted.taken
+
+
+def values(found: Read) -> list[list[Value]]:
+    return [list((row.after or {}).values()) for row in found.rows]
 
 
 @pytest.mark.parametrize("size", [0, 1, 250, 251, 252, 65_535, 65_536, 1 << 24])
 def test_values_of_every_length(size: int) -> None:
     text = b"x" * size
     found, _ = read([sent(b"7", text), sent(b"8", None)])
-    assert found.rows == [(7, text.decode()), (8, None)]
+    assert values(found) == [[7, text.decode()], [8, None]]
+    assert [(row.op, row.key, row.before) for row in found.rows] == [("r", {"id": 7}, None), ("r", {"id": 8}, None)]
+    assert found.last == sent(b"8", None)
     assert list(values_of(sent(b"7", None, text))) == [b"7", None, text]
 
 
 def test_no_more_rows_than_asked_for_and_whether_there_are_more() -> None:
     rows = [sent(b"%d" % number, b"") for number in range(3)]
     assert read(rows, max_rows=2)[0].more
-    assert [row[0] for row in read(rows, max_rows=2)[0].rows] == [0, 1]
+    assert [row[0] for row in values(read(rows, max_rows=2)[0])] == [0, 1]
     assert not read(rows, max_rows=3)[0].more
 
 
@@ -132,3 +141,9 @@ def test_a_type_and_a_charset_that_the_decoder_does_not_read_are_refused() -> No
     for column in (Column("c", "text", charset="klingon"), Column("c", "enum", charset="binary", members=("a",))):
         with pytest.raises(NotUnderstood, match=rf"column c .* charset {column.charset}, which is not read yet"):
             read_column(column, "`c`", "d.t")
+
+
+def test_many_rows_come_in_order() -> None:
+    found, _ = read([sent(b"%d" % number, None) for number in range(1000)], max_rows=999)
+    assert [row[0] for row in values(found)] == list(range(999))
+    assert found.more

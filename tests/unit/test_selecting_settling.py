@@ -1,7 +1,7 @@
 """Which sessions may be in a commit, and how a table is cut: pure parts."""
 
 from cdc.binlog.selecting.bounds import steps
-from cdc.binlog.selecting.settling import Committing, Thread, place, still_pending
+from cdc.binlog.selecting.settling import Committing, Thread, of_xa, place, still_pending
 from cdc.model.position import FilePosition
 
 
@@ -15,6 +15,21 @@ def test_a_session_is_waited_for_until_it_is_gone_idle_or_at_work_on_rows() -> N
         Thread(6, "query", "waiting for handler commit", "commit"),
     ]
     assert still_pending(pending, threads) == [Committing(3, "77"), Committing(5, "77")]
+
+
+def test_a_session_that_commits_what_was_prepared_is_waited_for_until_it_does_something_else() -> None:
+    before = [
+        Thread(1, "query", "starting", "xa commit 'x'"),
+        Thread(2, "query", "init", "  xa\ncommit 'y' one phase"),
+        Thread(3, "query", "starting", "xa prepare 'z'"),
+        Thread(4, "query", "starting", ""),
+        Thread(5, "sleep", "", "xa commit 'v'"),
+        Thread(6, "query", "starting", "xa commit 'w'"),
+    ]
+    pending = of_xa(before)
+    assert [one.thread for one in pending] == [1, 2, 6]
+    after = [Thread(1, "query", "init", "xa commit 'x'"), Thread(2, "query", "starting", "xa start 'a'"), before[4]]
+    assert [one.thread for one in still_pending(pending, after)] == [1]
 
 
 def test_places_are_compared_as_numbers() -> None:

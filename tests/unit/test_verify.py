@@ -208,6 +208,34 @@ def test_a_target_that_is_down_for_a_moment_ends_nothing_and_one_that_stays_down
         world.verify(patience_seconds=3)
 
 
+def test_a_connection_to_the_target_that_breaks_is_opened_again_and_a_broken_one_is_no_missing_table() -> None:
+    world = World()
+    world.fill(30)
+    world.there[22,]["note"] = "wrong"
+    open_rows, opened, broken = world.target.rows, count(), count()
+
+    def rows(schema: TableSchema) -> TableRows | None:
+        number = next(opened)
+        if number in {1, 2}:
+            raise TargetUnavailable("no answer", hint="wait")
+        found = open_rows(schema)
+        assert found is not None
+        between = found.between
+
+        def breaking(after: Key | None, until: Key | None, limit: int) -> Mapping[Key, Row]:
+            if number == 0 and next(broken) >= 1:
+                raise TargetUnavailable("broken", hint="wait")
+            return between(after, until, limit)
+
+        found.between = breaking  # type: ignore[method-assign]
+        return found
+
+    world.target.rows = rows  # type: ignore[method-assign]
+    report = world.verify()
+    assert (report.rows, _counts(report), report.note) == (30, (0, 0, 1, 0), "")
+    assert next(opened) >= 4
+
+
 def test_a_rewind_that_begins_meanwhile_makes_no_difference_of_what_it_applies_again() -> None:
     """Just before the target is looked at, a row is brought back to what it was long ago, and its lane is further back."""
     world = World()

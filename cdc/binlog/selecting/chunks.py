@@ -18,22 +18,22 @@ from contextlib import contextmanager
 import pymysql
 
 from cdc.binlog.connection import source_error
-from cdc.binlog.decoder.rows import DecodedRow, Values
 from cdc.binlog.digest_port import Digested
 from cdc.binlog.rows_port import Chunk, Key, Wanted
 from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
 from cdc.binlog.selecting.condition import checked
 from cdc.binlog.selecting.digests import range_digest, range_end, row_text
-from cdc.binlog.selecting.rows import read_rows
-from cdc.binlog.selecting.session import Session, Sessions
+from cdc.binlog.selecting.rows import Read, read_rows
+from cdc.binlog.selecting.session import Session, Sessions, values_of
 from cdc.binlog.selecting.settling import Snapshots
 from cdc.binlog.selecting.table import TablePlan, no_table, plan_table, statistics
 from cdc.binlog.server import Server
 from cdc.connect.mysql import Kind, classify, error_code, reason
+from cdc.model.change import Draft, Value
 from cdc.model.checkpoint import SourcePoint
 from cdc.model.config import SourceConfig
-from cdc.model.errors import SourceUnavailable, TableRefused
+from cdc.model.errors import NotUnderstood, SourceUnavailable, TableRefused
 from cdc.model.row_digest import RangeDigest
 
 # A list of 1000 and more is a join with a temporary table to MariaDB (in_predicate_conversion_threshold).
@@ -70,10 +70,8 @@ class Chunks:
                 rows, more = self._listed(session, plan, wanted.keys, where), False
             if session.usable:
                 session.run("COMMIT")
-        read: list[DecodedRow] = [("r", None, values) for values in rows]
-        drafts = plan.projection.drafts(read)
-        last = tuple(drafts[-1].key.values()) if more else None
-        return Chunk(plan.projection.schema, drafts, high, last)
+        last = tuple(rows[-1].key.values()) if more else None
+        return Chunk(plan.projection.schema, rows, high, last)
 
     def digest(self, db: str, table: str, after: Key | None, max_rows: int) -> Digested | None:
         """DigestSource.digest."""
@@ -102,7 +100,7 @@ class Chunks:
     def estimated_rows(self, db: str, table: str) -> int:
         """RowSource.estimated_rows."""
         with self._session(db, table) as session:
-            return int(statistics(session.texts, db, table)[3] or 0)
+            return int(statistics(session.texts, db, table)[2] or 0)
 
     def forget(self) -> None:
         """The server may be another one, or begin its binlogs anew."""
@@ -135,7 +133,7 @@ class Chunks:
             session.run("ROLLBACK")
         raise SourceUnavailable(f"the definition of table {db}.{table} does not stand still", hint="it is tried again")
 
-    def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Values], bool]:
+    def _range(self, session: Session, plan: TablePlan, wanted: Wanted, where: str) -> tuple[Sequence[Draft], bool]:
         """(rows, whether there are more)."""
         conditions = [
             keys.after(plan.key, wanted.after) if wanted.after is not None else "",
@@ -147,10 +145,26 @@ class Chunks:
         # One row more tells whether there is more.
         sql = _statement(plan, conditions, f" LIMIT {limit + 1}")
         with _blaming(where, plan.schema.name):
-            read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=limit, max_bytes=wanted.max_bytes)
+            read = _read(session, plan, sql, limit, wanted.max_bytes)
         if read.rows:
             self._row_bytes[name] = max(read.size / len(read.rows), _FADING * self._row_bytes.get(name, 0.0))
+        if read.more and plan.ambiguous:
+            self._require_one_code(plan, read)
         return read.rows, read.more
+
+    def _require_one_code(self, plan: TablePlan, read: Read) -> None:
+        """The key of the last row must find that row again, or the next chunk would begin elsewhere. Raises NotUnderstood."""
+        sent = list(values_of(read.last))
+        for place in plan.ambiguous:
+            column = plan.schema.columns[place]
+            asked = f"SELECT {keys.stored(column, read.rows[-1].key[column.name])}"
+            ((found,),) = self._server.query(asked)
+            if bytes.fromhex(found) != sent[place]:
+                raise NotUnderstood(
+                    f"table {plan.schema.name}: a key in column {column.name} has a character that {column.charset} has two "
+                    "codes for, and is stored with the one that text is not turned into: it cannot be found again",
+                    hint="convert the column to utf8mb4, or exclude the table from what is copied and compared",
+                )
 
     def _limit(self, name: _TableName, plan: TablePlan, wanted: Wanted) -> int:
         row_bytes = self._row_bytes.get(name) or plan.row_bytes
@@ -158,18 +172,22 @@ class Chunks:
             return wanted.max_rows
         return max(1, min(wanted.max_rows, int(_FILLED * wanted.max_bytes / row_bytes)))
 
-    def _listed(self, session: Session, plan: TablePlan, listed: Sequence[Key], where: str) -> Sequence[Values]:
+    def _listed(self, session: Session, plan: TablePlan, listed: Sequence[Key], where: str) -> Sequence[Draft]:
         # Keys that the collation holds equal are of one row, which two statements would both find.
-        found: dict[Values, Values] = {}
-        places = [place for place, column in enumerate(plan.schema.columns) if column.name in plan.schema.key]
+        found: dict[tuple[Value, ...], Draft] = {}
         for start in range(0, len(listed), _MOST_KEYS_AT_ONCE):
             piece = listed[start : start + _MOST_KEYS_AT_ONCE]
             sql = _statement(plan, [f"({keys.one_of(plan.key, piece)})", where], "")
             with _blaming(where, plan.schema.name):
-                read = read_rows(session.rows(sql), plan.readers, plan.schema, max_rows=_NO_BOUND, max_bytes=_NO_BOUND)
-            for values in read.rows:
-                found.setdefault(tuple([values[place] for place in places]), values)
+                for draft in _read(session, plan, sql, _NO_BOUND, _NO_BOUND).rows:
+                    found.setdefault(tuple(draft.key.values()), draft)
         return list(found.values())
+
+
+def _read(session: Session, plan: TablePlan, sql: str, max_rows: int, max_bytes: int) -> Read:
+    return read_rows(
+        session.rows(sql), plan.readers, plan.schema, plan.projection, max_rows=max_rows, max_bytes=max_bytes
+    )
 
 
 def _statement(plan: TablePlan, conditions: Sequence[str], limit: str) -> str:

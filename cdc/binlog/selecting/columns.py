@@ -42,7 +42,10 @@ def read_column(column: Column, quoted: str, table: str) -> ReadColumn:
     """Raises NotUnderstood for a type or a charset that the decoder does not read either; `table` is for its text."""
     kind = column.type
     if kind in _CHOICES:
-        return ReadColumn(_AS_NUMBER.format(c=quoted), _CHOICES[kind](_members(column, table)))
+        members = _members(column, table)
+        if _may_lack_characters(column):
+            return ReadColumn(quoted, _shown_members(column))
+        return ReadColumn(_AS_NUMBER.format(c=quoted), _CHOICES[kind](members))
     if column.charset is not None:
         return ReadColumn(quoted, _text(column, table))
     if kind in _PLAIN:
@@ -67,6 +70,12 @@ def unreadable(schema: TableSchema, index: int, error: ValueError) -> NotUnderst
             f"a row of {schema.name}, column {column.name}: its bytes are not text in its charset {column.charset}",
             hint="mend the value at the source, or store such bytes in a binary column",
         )
+    if _may_lack_characters(column):
+        return NotUnderstood(
+            f"a row of {schema.name}, column {column.name}: its member is one that the server shows with a ? in place of a "
+            "character beyond U+FFFF, so what the column's members are is not known",
+            hint="rename the member, exclude the column (`exclude_columns`), or exclude the table from what is copied",
+        )
     return NotUnderstood(
         f"a row of {schema.name}, column {column.name}: what the server sends is no {column.type}",
         hint="the server is newer than this version of Lockstep knows: upgrade Lockstep, or exclude the table",
@@ -84,6 +93,29 @@ def _members(column: Column, table: str) -> tuple[str, ...]:
     if text_decoder(column.charset or "") is None:
         raise _charset_not_read(column, table, "has its members in")
     return column.members
+
+
+def _may_lack_characters(column: Column) -> bool:
+    """Both servers show members in their utf8mb3, with a question mark for each character beyond U+FFFF."""
+    return column.charset in _BEYOND_BMP and any("?" in member for member in column.members)
+
+
+_BEYOND_BMP = frozenset(("utf8mb4", "utf16", "utf16le", "utf32", "gb18030"))
+
+
+def _shown_members(column: Column) -> FromServer:
+    """The text that the server sends, which lacks nothing, held against the members as they are shown."""
+    decode = text_decoder(column.charset or "")
+    assert decode is not None  # noqa: S101 - `_members` has seen it
+    shown = frozenset(("", *column.members))
+
+    def read(sent: bytes) -> Value:
+        text = decode(sent)
+        if not shown.issuperset(text.split(",") if column.type == "set" else (text,)):
+            raise ValueError("a member that the server does not show as it is")
+        return text
+
+    return read
 
 
 def _charset_not_read(column: Column, table: str, words: str) -> NotUnderstood:

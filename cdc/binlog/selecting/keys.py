@@ -143,6 +143,27 @@ def literal(column: Column, table: str) -> Literal:
     )
 
 
+# Of these each character has one code. In others (cp932, sjis, …) some have two, both of which are one text on the wire.
+_ONE_CODE = frozenset(("ascii", "latin1", "ucs2", "utf16", "utf16le", "utf32", "utf8mb3", "utf8mb4"))
+
+
+def ambiguous(schema: TableSchema) -> tuple[int, ...]:
+    """The places of key columns of which a text may be stored in two ways."""
+    return tuple(
+        place
+        for place, column in enumerate(schema.columns)
+        if column.name in schema.key
+        and column.type not in ("enum", "set")
+        and column.charset is not None
+        and column.charset not in _ONE_CODE
+    )
+
+
+def stored(column: Column, value: Value) -> str:
+    """An expression for the hex digits of how the server stores a text in the column."""
+    return f"HEX(CONVERT({_text(value)} USING {column.charset}))"  # type: ignore[arg-type] # a text, as the column's type says
+
+
 def _integer(value: Value) -> str:
     return str(int(value))  # type: ignore[arg-type] # an integer's, as the column's type says
 

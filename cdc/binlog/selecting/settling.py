@@ -22,7 +22,9 @@
 **MariaDB** takes a consistent snapshot and the binlog position that belongs to it in one step
 (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/), and shows that as Binlog_snapshot_file
 and Binlog_snapshot_position: it is `high`, and a snapshot that lies before `settled` is taken again. The position counts
-transactions only: where nothing but other events lies between the two, the sets of GTIDs are equal.
+transactions only: where nothing but other events lies between the two, the sets of GTIDs are equal. What XA COMMIT commits is in
+the binlog first and in the engine after (`ha_commit_or_rollback_by_xid`, sql/handler.cc), outside of that step: so sessions that
+are in the middle of one are waited for before. Those of other users are seen by who has the PROCESS privilege only.
 """
 
 import secrets
@@ -64,6 +66,10 @@ _AT_WORK = frozenset(
         "statistics",
         "altering table",
         "copy to tmp table",
+        # of a replica
+        "applying batch of row changes (write)",
+        "applying batch of row changes (update)",
+        "applying batch of row changes (delete)",
     )
 )
 
@@ -105,6 +111,8 @@ class Snapshots:
         to ask for all of them would make the server read its binlog file from the beginning, for each chunk."""
         begin = time.monotonic()
         compare_at = begin + _BEFORE_GTIDS_SECONDS
+        if settled is not None:
+            _await_xa(session, settled)
         while True:
             session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             position = _snapshot_position(session)
@@ -162,6 +170,15 @@ def _be_patient(deadline: float, settled: SourcePoint) -> None:
 # ---- MariaDB
 
 
+def _await_xa(session: Session, settled: SourcePoint) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    pending = of_xa(_threads(session))
+    while pending:
+        _be_patient(deadline, settled)
+        time.sleep(_BETWEEN_LOOKS_SECONDS)
+        pending = still_pending(pending, _threads(session))
+
+
 def _snapshot_position(session: Session) -> FilePosition:
     rows = session.ask("SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
     found = {(name or b"").decode().lower(): (value or b"").decode() for name, value in rows}
@@ -178,10 +195,11 @@ def _snapshot_position(session: Session) -> FilePosition:
 
 class Committing(NamedTuple):
     """A session that may be between the flush and the commit of a transaction. `transaction`: InnoDB's number of it; "": it is
-    an XA transaction that somebody else prepared."""
+    one that was prepared, perhaps in another session, and `statement` commits it."""
 
     thread: int
     transaction: str = ""
+    statement: str = ""
 
 
 class Thread(NamedTuple):
@@ -196,11 +214,22 @@ class Thread(NamedTuple):
 def still_pending(pending: Iterable[Committing], threads: Sequence[Thread]) -> list[Committing]:
     """Without those whose session is gone, or is at this moment not in a commit."""
     by_number = {thread.number: thread for thread in threads}
-    return [one for one in pending if (found := by_number.get(one.thread)) is not None and _may_commit(found)]
+    return [one for one in pending if (found := by_number.get(one.thread)) is not None and _may_commit(one, found)]
 
 
-def _may_commit(thread: Thread) -> bool:
-    return thread.command != "sleep" and thread.state not in _AT_WORK
+def _may_commit(one: Committing, thread: Thread) -> bool:
+    if thread.command == "sleep":
+        return False
+    return thread.statement == one.statement if one.statement else thread.state not in _AT_WORK
+
+
+def of_xa(threads: Iterable[Thread]) -> list[Committing]:
+    """Those that commit what was prepared."""
+    return [
+        Committing(one.number, statement=one.statement)
+        for one in threads
+        if one.command != "sleep" and one.statement.split()[:2] == ["xa", "commit"]
+    ]
 
 
 def _committing(session: Session, deadline: float, settled: SourcePoint) -> list[Committing]:
@@ -213,8 +242,7 @@ def _committing(session: Session, deadline: float, settled: SourcePoint) -> list
         _be_patient(deadline, settled)
         time.sleep(_BETWEEN_COPIES_SECONDS)
     changing = [Committing(one.thread, one.transaction) for one in found if one.changed_rows and one.thread]
-    prepared = [Committing(one.number) for one in _threads(session) if one.statement.lstrip().startswith("xa")]
-    return changing + prepared
+    return changing + of_xa(_threads(session))
 
 
 class _Transaction(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 from cdc.binlog.decoder.projection import Projection
 from cdc.binlog.selecting.columns import FromServer, ReadColumn, left_out, read_column
-from cdc.binlog.selecting.keys import KeyColumn, key_columns, order, quoted, quoted_table
+from cdc.binlog.selecting.keys import KeyColumn, ambiguous, key_columns, order, quoted, quoted_table
 from cdc.binlog.server import Server
 from cdc.binlog.tables import table_now
 from cdc.model.config import SourceConfig
@@ -22,7 +22,8 @@ class TablePlan:
     `key_readers`: the same for the key alone.
 
     `definition`: what SHOW CREATE TABLE said when this was made. `prefix`: the key has a column of which only a prefix is in the
-    index. `row_bytes`: of an average row, as the server's statistics have it; 0: they do not.
+    index. `ambiguous`: places of key columns whose text may be stored in two ways. `row_bytes`: of an average row, as the
+    server's statistics have it; 0: they do not.
     """
 
     schema: TableSchema
@@ -35,17 +36,18 @@ class TablePlan:
     select_key: str
     key_readers: tuple[FromServer, ...]
     prefix: bool
+    ambiguous: tuple[int, ...]
     row_bytes: int
 
 
 def plan_table(server: Server, config: SourceConfig, db: str, table: str, definition: bytes) -> TablePlan:
-    """Raises TableRefused (none of this name, no key, one that is no use, an engine without transactions) and NotUnderstood (a
+    """Raises TableRefused (none of this name, no key, one that is no use, another engine than InnoDB) and NotUnderstood (a
     type or charset that is not read)."""
     version = table_now(server, db, table)
     if version is None or version.schema is None:
         raise no_table(db, table)
     schema = version.schema
-    row_bytes = _require_transactions(server, schema)
+    row_bytes = _require_engine(server, schema)
     salt = config.mask_salt.get_secret_value().encode() if config.mask_salt else b""
     projection = Projection(
         schema, config.exclude_columns, config.mask_columns, salt, version.defaults, version.virtual
@@ -71,6 +73,7 @@ def plan_table(server: Server, config: SourceConfig, db: str, table: str, defini
         select_key=f"SELECT {_listed(of_key)} {source}",
         key_readers=tuple(column.read for column in of_key),
         prefix=prefix,
+        ambiguous=ambiguous(schema),
         row_bytes=row_bytes,
     )
 
@@ -92,26 +95,27 @@ def text_literal(text: str) -> str:
 
 
 def statistics(query: Callable[[str], Sequence[tuple[Any, ...]]], db: str, table: str) -> tuple[Any, ...]:
-    """(engine, whether it has transactions: YES or NO, table type, rows, average bytes of a row); each may be None."""
+    """(engine, table type, rows, average bytes of a row); each may be None. Raises TableRefused: there is none of this name."""
     rows = query(
-        "SELECT t.ENGINE, e.TRANSACTIONS, t.TABLE_TYPE, t.TABLE_ROWS, t.AVG_ROW_LENGTH FROM information_schema.TABLES t "  # noqa: S608
-        "LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
-        f"WHERE t.TABLE_SCHEMA = {text_literal(db)} AND t.TABLE_NAME = {text_literal(table)}"
+        "SELECT ENGINE, TABLE_TYPE, TABLE_ROWS, AVG_ROW_LENGTH FROM information_schema.TABLES "  # noqa: S608 - literals
+        f"WHERE TABLE_SCHEMA = {text_literal(db)} AND TABLE_NAME = {text_literal(table)}"
     )
     if not rows:
         raise no_table(db, table)
     return rows[0]
 
 
-def _require_transactions(server: Server, schema: TableSchema) -> int:
-    """The average bytes of a row. Rows of an engine without transactions show at another moment than the binlog tells of them, so
-    nothing could be said of what they hold."""
-    engine, transactions, table_type, _, row_bytes = statistics(server.query, schema.db, schema.table)
-    # NDB has them, and tells the binlog of them when they are long over.
-    if str(transactions).upper() != "YES" or str(engine).lower() == "ndbcluster":
+# Those of which it is known when a transaction shows (cdc.binlog.selecting.settling). Rows of an engine without transactions show
+# at another moment than the binlog tells of them.
+_ENGINES = {"mysql": ("innodb",), "mariadb": ("innodb", "rocksdb")}
+
+
+def _require_engine(server: Server, schema: TableSchema) -> int:
+    """The average bytes of a row."""
+    engine, table_type, _, row_bytes = statistics(server.query, schema.db, schema.table)
+    if str(engine).lower() not in _ENGINES[server.product().flavor]:
         raise TableRefused(
-            f"table {schema.name} is kept by {engine}, which has no transactions that the binlog knows: what is read of it has "
-            "no place there",
+            f"table {schema.name} is kept by {engine}: which of its rows belong to a place in the binlog is not known",
             hint=f"ALTER TABLE {schema.name} ENGINE=InnoDB, or exclude it from what is copied and compared",
         )
     if str(table_type).upper() == "SYSTEM VERSIONED":
