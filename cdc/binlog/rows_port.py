@@ -54,7 +54,8 @@ class RowSource(Protocol):
         (a boundary that a stream of this server has passed) is in them: it is waited for, since a server's binlog tells a
         transaction before its tables show it.
 
-        Raises SourceUnavailable (again), TableRefused (no such table, no key to go by, a `where` that the server refuses),
+        Raises SourceUnavailable (again), TableRefused (no such table, no key to go by, a `where` that the server refuses; with
+        `settled` a binlog that has not the whole of each row),
         SourceRefused (rights), NotUnderstood (a type that cannot be read)."""
 
     def bounds(self, db: str, table: str, parts: int, where: str = "") -> Sequence[Key]:

@@ -445,3 +445,22 @@ def test_gaps_and_descending_keys_are_cut_in_key_order(mysql_db: Database) -> No
     fill(mysql_db, "k INT, PRIMARY KEY (k DESC)", ["0", "1", "2", "3", "1000", "1001", "2000"])
     with reading(mysql_db) as source:
         assert list(source.bounds(mysql_db.dbname, "t", 4)) == [(1001,), (1000,), (3,)]
+
+
+@pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB"])
+def test_rows_go_into_no_stream_that_has_parts_of_rows(any_source_db: Database, image: str) -> None:
+    database = any_source_db
+    execute(database, "CREATE TABLE t (id INT PRIMARY KEY)")
+    source = open_source(database)
+    end = source.end()
+    execute(database, f"SET GLOBAL binlog_row_image = {image}")
+    try:
+        with pytest.raises(TableRefused, match=f"binlog_row_image={image}") as caught:
+            source.chunk(Wanted(database.dbname, "t"), end)
+        assert "SET GLOBAL binlog_row_image = FULL" in caught.value.hint
+        # To compare with it needs no stream.
+        assert list(source.chunk(Wanted(database.dbname, "t")).rows) == []
+    finally:
+        execute(database, "SET GLOBAL binlog_row_image = FULL")
+    assert list(source.chunk(Wanted(database.dbname, "t"), end).rows) == []
+    source.close()

@@ -62,6 +62,8 @@ class Chunks:
     def chunk(self, wanted: Wanted, settled: SourcePoint | None = None) -> Chunk:
         """RowSource.chunk. Rows of `keys` are in key order within each statement, of 500 keys."""
         where = checked(wanted.where, f"{wanted.db}.{wanted.table}")
+        if settled is not None:
+            self._expect_whole_images(wanted)
         with self._session(wanted.db, wanted.table) as session:
             plan, high = self._open(session, wanted.db, wanted.table, settled)
             if wanted.keys is None:
@@ -88,6 +90,16 @@ class Chunks:
                 found = Digested(plan.projection.schema, digest, high, last)
             session.run("COMMIT")
         return found
+
+    def _expect_whole_images(self, wanted: Wanted) -> None:
+        """Of a row that changes while it is on its way into the stream, the change stands for it: it must have all columns."""
+        image = self._server.variables("binlog_row_image").get("binlog_row_image", "FULL")
+        if image.upper() != "FULL":
+            raise TableRefused(
+                f"rows of table {wanted.db}.{wanted.table} cannot be put into the stream: the source logs parts of rows "
+                f"(binlog_row_image={image}), so a change of a row that is not there yet would lack columns",
+                hint="SET GLOBAL binlog_row_image = FULL at the source, and have its sessions connect anew",
+            )
 
     def bounds(self, db: str, table: str, parts: int) -> Sequence[Key]:
         """RowSource.bounds."""
