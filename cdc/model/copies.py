@@ -121,6 +121,10 @@ class Copies:
     def _with(self, request: str) -> tuple[str, ...]:
         return (*self.requests, request)[-_REMEMBERED_REQUESTS:] if request else self.requests
 
+    def has_all(self, noted: str | None) -> bool:
+        """Whether a lane that has noted this at its target (None: nothing) has all that was copied."""
+        return not self.step or (noted is not None and Copies.from_json(noted).step >= self.step)
+
     def to_json(self) -> bytes:
         return orjson.dumps(self)
 

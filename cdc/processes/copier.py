@@ -329,7 +329,7 @@ class Copier:
         for name in names:
             copy = self._copies.table(*split_name(name))
             for part in copy.ranges if copy else ():
-                windows = self._windows.of((copy.db, copy.table), part) if copy else ()
+                windows = self._windows.of(split_name(name), part)
                 if windows:
                     self._windows.close(windows[0])
 

@@ -138,7 +138,7 @@ def state(parts: Parts, names: Iterable[str]) -> CopyState:
 def _noted(parts: Parts, checkpoint: Checkpoint) -> bool:
     lanes = parts.queue.lanes()
     for sink in parts.config.all_sinks:
-        said = parts.target(sink).copies()
-        if any(lane not in said or Copies.from_json(said[lane]).step < checkpoint.copies.step for lane in lanes):
+        noted = parts.target(sink).copies()
+        if not all(checkpoint.copies.has_all(noted.get(lane)) for lane in lanes):
             return False
     return True

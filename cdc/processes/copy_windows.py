@@ -159,27 +159,26 @@ class Windows:
         if window.begin is None:
             self.lists.append(window)
         else:
-            self._line(window.table, window.begin).append(window)
+            self._lines.setdefault((window.table, window.begin.until), deque()).append(window)
         self._tables[window.table] = self._tables.get(window.table, 0) + 1
 
     def of(self, table: Table, part: KeyRange) -> Sequence[Window]:
-        return self._line(table, part)
+        return self._lines.get((table, part.until), ())
 
     def _line(self, table: Table, part: KeyRange) -> deque[Window]:
-        return self._lines.setdefault((table, part.until), deque())
+        return self._lines[table, part.until]
 
     def close(self, window: Window) -> None:
-        """It is of no more use, and neither is what was read behind it, unless it went into the stream (`first`)."""
+        """It is of no more use, and neither is what was read behind it, unless it went into the stream."""
         if window.begin is None:
             self.lists.remove(window)
             self._gone(window)
             return
         line = self._line(window.table, window.begin)
-        while line:
+        last = None
+        while last is not window:
             last = line.pop()
             self._gone(last)
-            if last is window:
-                return
 
     def sent(self, window: Window) -> None:
         """The first of its line, or a list, has gone into the stream."""
@@ -191,6 +190,8 @@ class Windows:
 
     def _gone(self, window: Window) -> None:
         left = self._tables[window.table] - 1
+        if window.begin is not None and not self._line(window.table, window.begin):
+            del self._lines[window.table, window.begin.until]
         if left:
             self._tables[window.table] = left
         else:

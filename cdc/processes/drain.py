@@ -5,16 +5,10 @@ from dataclasses import dataclass
 
 from cdc.binlog.port import Source
 from cdc.model.checkpoint import Progress, SourcePoint
-from cdc.model.copies import Copies
 from cdc.model.errors import RetryableError
 from cdc.model.position import Sequence, file_number
 from cdc.queue.port import Queue
 from cdc.target.port import Target
-
-
-def _noted(text: str | None, copies: Copies) -> bool:
-    """Whether a lane has all that was copied."""
-    return not copies.step or (text is not None and Copies.from_json(text).step >= copies.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +51,8 @@ class Drain:
             if copies.working and not copies.paused:
                 return Behind(len(lanes) * len(self._targets), len(lanes) * len(self._targets))
             waiting = sum(
-                not (self._applied(rows.get(lane), checkpoint.generation) and _noted(steps.get(lane), copies))
-                for rows, steps in (
+                not (self._applied(rows.get(lane), checkpoint.generation) and copies.has_all(noted.get(lane)))
+                for rows, noted in (
                     (target.progress(), target.copies() if copies.step else {}) for target in self._targets.values()
                 )
                 for lane in lanes

@@ -52,7 +52,7 @@ def resume(
 ) -> Checkpoint:
     """The checkpoint to go on from (its token is still the old one's). Raises what `Source.verify` raises, and Gap."""
     checkpoint = _resume(stored, progress, source, rows, config, noted)
-    return tolerant(checkpoint, checkpoint.replay_until) if checkpoint.copies.working else checkpoint
+    return tolerant(checkpoint, checkpoint.replay_until)
 
 
 def _resume(
@@ -103,7 +103,7 @@ def rewind(
     latest = max([stored.generation if stored else 0, *rows])
     copies = noted() or (stored.copies if stored else NO_COPIES)
     fresh = replace(_generation(latest + 1, point, source, config, replay=True), copies=copies)
-    return _after(tolerant(fresh, fresh.replay_until) if copies.working else fresh, stored)
+    return _after(tolerant(fresh, fresh.replay_until), stored)
 
 
 def _go_on(stored: Checkpoint, source: Source, rows: RowSource, config: ConnectorConfig) -> Checkpoint:
