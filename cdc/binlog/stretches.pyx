@@ -25,8 +25,8 @@ cdef enum:
     PACKET_BYTES = 4
     HEADER_BYTES = 19
     CHECKSUM_BYTES = 4
-    MOST_BYTES = 262144  # of a stretch, and of what is looked at behind its last rows
-    MOST_ROWS = 1000  # after which it ends
+    MOST_BYTES = 524288  # of a stretch, and of what is looked at behind its last rows
+    MOST_ROWS = 2000  # after which it ends
     MOST_TABLES = 64  # table maps of a stretch
     MOST_OPEN = 64  # table maps of a transaction
     QUERY_EVENT = 2

@@ -18,24 +18,6 @@ cdef struct Text:
     Py_ssize_t size
 
 
-cdef enum:
-    NUMBER_SIZE = 20  # digits of 64 bits
-
-
-cdef inline Py_ssize_t number(uint8_t* to, int64_t value) noexcept nogil:
-    """Writes a number that is not negative; returns how many digits."""
-    cdef uint8_t[NUMBER_SIZE] digits
-    cdef Py_ssize_t at = NUMBER_SIZE
-    while True:
-        at -= 1
-        digits[at] = <uint8_t>(48 + value % 10)
-        value //= 10
-        if value == 0:
-            break
-    memcpy(to, &digits[at], NUMBER_SIZE - at)
-    return NUMBER_SIZE - at
-
-
 cdef inline uint8_t* put(uint8_t* to, const void* data, Py_ssize_t size) noexcept nogil:
     memcpy(to, data, size)
     return to + size

@@ -16,11 +16,16 @@ from libc.string cimport memcpy
 
 from cdc.model.change import Message
 from cdc.model.encoded cimport EncodedRow, EncodedRows
+from cdc.model.numbers cimport COUNTER_ROOM, NUMBER_SIZE, Counter, count_from, count_up, number, put_counter
 
 import orjson
 
 
 include "buffers.pxi"
+
+
+cdef enum:
+    MOST_COUNTED = 16  # lanes whose counts are kept as digits within a rows event
 
 
 cdef class Lanes:
@@ -170,7 +175,14 @@ cdef class PackedMessages:
         cdef uint8_t* to
         cdef uint8_t* begin
         cdef int lane
-        fixed += around.behind_count.size + around.behind_op.size + 5 * NUMBER_SIZE + 64
+        cdef Counter row_number, total_order, table_order, lane_count
+        cdef Counter[MOST_COUNTED] lane_counts
+        cdef Counter* count
+        cdef uint32_t counted = 0
+        count_from(&row_number, first.row)
+        count_from(&total_order, first.total_order)
+        count_from(&table_order, first.table_order)
+        fixed += around.behind_count.size + around.behind_op.size + 5 * COUNTER_ROOM + 64
         for index in range(start, end):
             row = &rows.rows[index]
             if whole >= 0:
@@ -188,6 +200,13 @@ cdef class PackedMessages:
             self._reserve(fixed + lane_name.size + row.key.size + row.before.size + row.after.size)
             item = self._add()
             counts[lane] += 1
+            count = &lane_counts[lane] if lane < MOST_COUNTED else &lane_count
+            if lane < MOST_COUNTED and counted >> lane & 1:
+                count_up(count)
+            else:
+                count_from(count, counts[lane])
+                if lane < MOST_COUNTED:
+                    counted |= <uint32_t>1 << lane
             item.lane = lane
             item.key = self.size
             item.key_size = row.key.size
@@ -204,22 +223,22 @@ cdef class PackedMessages:
             else:
                 to = put(to, b'null', 4)
             to = put(to, around.head.data, around.head.size)
-            to += number(to, first.row)
+            to = put_counter(to, &row_number)
             to = put(to, around.middle.data, around.middle.size)
-            to += number(to, first.row)
+            to = put_counter(to, &row_number)
             to = put(to, around.behind_seq.data, around.behind_seq.size)
             to = put(to, lane_name.data, lane_name.size)
             to = put(to, b'","n":', 6)
-            to += number(to, counts[lane])
+            to = put_counter(to, count)
             to = put(to, around.behind_count.data, around.behind_count.size)
             to[0] = row.op
             to = put(to + 1, around.behind_op.data, around.behind_op.size)
-            to += number(to, first.total_order)
+            to = put_counter(to, &total_order)
             to = put(to, b',"data_collection_order":', 25)
-            to += number(to, first.table_order)
-            first.row += 1
-            first.total_order += 1
-            first.table_order += 1
+            to = put_counter(to, &table_order)
+            count_up(&row_number)
+            count_up(&total_order)
+            count_up(&table_order)
             self.size += to - begin
             item.value_size = (to - begin) - item.key_size
             self.held = True

@@ -9,7 +9,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from cdc.model.encoded cimport EncodedRows
-from cdc.model.packed cimport Around, Numbers, PackedMessages, Text, number, put, text_of
+from cdc.model.numbers cimport number
+from cdc.model.packed cimport Around, Numbers, PackedMessages, Text, put, text_of
 from cdc.model.stretch cimport Stretch, StretchEvent, StretchTransaction, gtid_text
 
 

@@ -189,6 +189,23 @@ def test_text(code: int, metadata: bytes, prefix: int, data: st.DataObject) -> N
         values_must_be_equal(column, [prefixed(data.draw(st.binary(max_size=40)), prefix)], sound=False)
 
 
+@pytest.mark.parametrize("collation", [row_events.UTF8MB4, row_events.LATIN1])
+def test_text_of_every_length_with_what_needs_care_at_every_place(collation: int) -> None:
+    """Plain characters are taken many at once, and the last ones together: 0 to 75 of them, and one that is not plain."""
+    charset = "utf-8" if collation == row_events.UTF8MB4 else "cp1252"
+    plain = "abcdefghijklmnopqrstuvwxyz !#ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-*/=~[]^_`"[:75]
+    texts = [plain[:length] for length in range(76)]
+    texts += [
+        plain[:place] + awkward + plain[place:length]
+        for length in range(0, 75, 7)
+        for place in range(length + 1)
+        for awkward in ('"', "\\", "\x1f", "\x7f", "\xe9")
+    ]
+    values_must_be_equal(
+        ColumnBytes("v", VARCHAR, b"\xff\0", collation), [prefixed(text.encode(charset)) for text in texts]
+    )
+
+
 @pytest.mark.parametrize("collation", [row_events.LATIN1, row_events.ASCII, row_events.CP1251])
 @given(raw=st.binary(max_size=100))
 def test_text_of_one_byte_for_each_character(collation: int, raw: bytes) -> None:

@@ -127,6 +127,20 @@ def test_packed_messages_are_the_rendered_ones(checkpoint: Checkpoint, routing: 
     assert told == rendered_told or routing.topic
 
 
+@pytest.mark.parametrize("lanes", [1, 3, 40])
+def test_numbers_that_grow_by_a_digit_within_an_event_are_the_rendered_ones(lanes: int) -> None:
+    rows = [
+        Draft("c", "shop", "orders", "0123456789abcdef", {"id": number}, None, {"id": number})
+        for number in range(1_203)
+    ]
+    counts = {str(lane): LaneCount((0, 8, 95, 99_990, 10**12 - 3)[lane % 5]) for lane in range(lanes)}
+    checkpoint = Checkpoint(2, POINT, 7, "f", lanes=counts)
+    what = [([rows[:5], rows[5:]], None, None, "take")]
+    messages, _ = sent(checkpoint, Routing("shop", "mysql", lanes), what, encodes=True)
+    rendered, _ = sent(checkpoint, Routing("shop", "mysql", lanes), what, encodes=False)
+    assert messages == rendered
+
+
 @given(st.lists(drafts(), min_size=1, max_size=1))
 def test_encoded_rows_are_the_drafts_that_they_were_made_of(made: list[list[Draft]]) -> None:
     (rows,) = made

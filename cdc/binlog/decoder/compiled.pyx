@@ -16,6 +16,7 @@ from libc.stdlib cimport atoi, calloc, free, strtod
 from libc.string cimport memcmp, memcpy, memmove
 
 from cdc.model.encoded cimport EncodedRow, EncodedRows, Span
+from cdc.model.numbers cimport count_digits, put_digits
 
 from zlib import crc32
 

@@ -1,12 +1,6 @@
 # Numbers as JSON. A writer gets a place with room enough (ROOM_FIXED covers each of them), and returns the place behind what it
 # wrote, or NULL where the bytes are no such value.
 
-cdef const char* DIGIT_PAIRS = (
-    b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-    b"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
-)
-
-
 cdef inline uint64_t little(const uint8_t* raw, int width) noexcept nogil:
     cdef uint64_t number = 0
     cdef int index
@@ -21,28 +15,6 @@ cdef inline uint64_t big(const uint8_t* raw, int width) noexcept nogil:
     for index in range(width):
         number = number << 8 | raw[index]
     return number
-
-
-cdef inline int count_digits(uint64_t number) noexcept nogil:
-    cdef int count = 1
-    while number >= 10000:
-        number //= 10000
-        count += 4
-    return count + (number >= 10) + (number >= 100) + (number >= 1000)
-
-
-cdef inline uint8_t* put_digits(uint8_t* to, uint64_t number, int count) noexcept nogil:
-    """Exactly `count` digits, the last ones, zeros before them."""
-    cdef int place = count
-    cdef uint64_t pair
-    while place >= 2:
-        place -= 2
-        pair = number % 100
-        number //= 100
-        memcpy(to + place, DIGIT_PAIRS + 2 * pair, 2)
-    if place:
-        to[0] = <uint8_t>(c'0' + number % 10)
-    return to + count
 
 
 cdef inline uint8_t* put_unsigned(uint8_t* to, uint64_t number) noexcept nogil:

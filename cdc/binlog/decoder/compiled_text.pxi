@@ -32,6 +32,68 @@ cdef inline bint are_plain(uint64_t word) noexcept nogil:
     )
 
 
+cdef extern from *:
+    """
+    /* Copies 32 bytes; whether all of them are plain, as are_plain says. Where not, what was copied means nothing. */
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    static inline int cdc_copy_plain(uint8_t *to, const uint8_t *raw) {
+        const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8(0x22), slash = _mm_set1_epi8(0x5C);
+        const __m128i one = _mm_loadu_si128((const __m128i *)raw), two = _mm_loadu_si128((const __m128i *)(raw + 16));
+        /* As signed bytes, those from 0x80 on are below a space, too. */
+        const __m128i low = _mm_cmplt_epi8(one, space);
+        const __m128i found = _mm_or_si128(
+            _mm_or_si128(
+                _mm_or_si128(low, _mm_cmplt_epi8(two, space)),
+                _mm_or_si128(_mm_cmpeq_epi8(one, quote), _mm_cmpeq_epi8(two, quote))),
+            _mm_or_si128(_mm_cmpeq_epi8(one, slash), _mm_cmpeq_epi8(two, slash)));
+        _mm_storeu_si128((__m128i *)to, one);
+        _mm_storeu_si128((__m128i *)(to + 16), two);
+        return _mm_movemask_epi8(found) == 0;
+    }
+    #define CDC_WIDE 32
+    #else
+    static inline int cdc_copy_plain(uint8_t *to, const uint8_t *raw) { (void)to; (void)raw; return 0; }
+    #define CDC_WIDE 0x7fffffff
+    #endif
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define CDC_LITTLE_ENDIAN 1
+    #else
+    #define CDC_LITTLE_ENDIAN 0
+    #endif
+    """
+    bint copy_plain "cdc_copy_plain"(uint8_t* to, const uint8_t* raw) nogil
+    const Py_ssize_t WIDE "CDC_WIDE"
+    const bint LITTLE_ENDIAN "CDC_LITTLE_ENDIAN"
+
+
+cdef inline uint8_t* put_plain(uint8_t* to, const uint8_t** at, const uint8_t* begin, const uint8_t* stop) noexcept nogil:
+    """Copies characters up to one that is not plain, or as long as that can be seen for many at once. `begin`: of the text, up to
+    `stop`. There is room for eight bytes more than there are."""
+    cdef const uint8_t* raw = at[0]
+    cdef uint64_t word
+    while stop - raw >= WIDE and copy_plain(to, raw):
+        to += WIDE
+        raw += WIDE
+    while stop - raw >= 8:
+        memcpy(&word, raw, 8)
+        if not are_plain(word):
+            break
+        memcpy(to, &word, 8)
+        to += 8
+        raw += 8
+    if LITTLE_ENDIAN and 0 < stop - raw < 8 and stop - begin >= 8:
+        # The last eight bytes together; those that were copied already fall out at the lower end.
+        memcpy(&word, stop - 8, 8)
+        if are_plain(word):
+            word >>= 8 * (8 - (stop - raw))
+            memcpy(to, &word, 8)
+            to += stop - raw
+            raw = stop
+    at[0] = raw
+    return to
+
+
 cdef inline int sequence_length(const uint8_t* raw, const uint8_t* end) noexcept nogil:
     """Bytes of the character of two or more that begins here; 0: it is no UTF-8 (Unicode Standard, table 3-7)."""
     cdef uint8_t lead = raw[0]
@@ -67,10 +129,10 @@ cdef inline uint8_t* put_escape(uint8_t* to, uint8_t code) noexcept nogil:
 
 cdef int add_utf8(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -1 nogil:
     """A JSON string of UTF-8; 1: it is not."""
+    cdef const uint8_t* begin = raw
     cdef const uint8_t* end = raw + size
     cdef const uint8_t* stop
     cdef uint8_t* to
-    cdef uint64_t word
     cdef int length
     need(out, CHUNK_ROOM if size > CHUNK else 6 * size + 16)
     to = out.data + out.size
@@ -79,13 +141,7 @@ cdef int add_utf8(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -
     while raw < end:
         stop = raw + CHUNK if end - raw > CHUNK else end
         while raw < stop:
-            while stop - raw >= 8:
-                memcpy(&word, raw, 8)
-                if not are_plain(word):
-                    break
-                memcpy(to, &word, 8)
-                to += 8
-                raw += 8
+            to = put_plain(to, &raw, begin, stop)
             if raw == stop:
                 break
             if raw[0] >= 0x80:
@@ -115,11 +171,11 @@ cdef int add_utf8(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -
 cdef int add_one_byte_text(EncodedRows out, const uint8_t* raw, Py_ssize_t size, const uint8_t* table) except -1 nogil:
     """A JSON string of text in a charset of one byte for each character. `table`: eight bytes for each code, the escaped UTF-8
     in front, its length (0: the charset lacks the code) last; at [2048] whether codes below 128 are ASCII's. 1: not text."""
+    cdef const uint8_t* begin = raw
     cdef const uint8_t* end = raw + size
     cdef const uint8_t* stop
     cdef const uint8_t* entry
     cdef uint8_t* to
-    cdef uint64_t word
     cdef bint is_ascii = table[2048]
     need(out, CHUNK_ROOM if size > CHUNK else 6 * size + 16)
     to = out.data + out.size
@@ -128,13 +184,8 @@ cdef int add_one_byte_text(EncodedRows out, const uint8_t* raw, Py_ssize_t size,
     while raw < end:
         stop = raw + CHUNK if end - raw > CHUNK else end
         while raw < stop:
-            while is_ascii and stop - raw >= 8:
-                memcpy(&word, raw, 8)
-                if not are_plain(word):
-                    break
-                memcpy(to, &word, 8)
-                to += 8
-                raw += 8
+            if is_ascii:
+                to = put_plain(to, &raw, begin, stop)
             if raw == stop:
                 break
             entry = table + 8 * raw[0]
