@@ -74,8 +74,10 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
 
 
 def _section(setting: Setting, case: Case, peers: Peers, sizes: Sizes, say: Say) -> Section:
-    contestants = _contestants(setting, case, peers)
-    outcomes = interleaved(contestants, sizes.rounds, lambda text: say(f"apply {case.name}, {text}"))
+    contestants = _contestants(setting, case, peers, sizes.rounds)
+    outcomes = interleaved(
+        contestants, sizes.rounds + sizes.more_rounds, lambda text: say(f"apply {case.name}, {text}")
+    )
     title = f"Apply {case.name} ({case.lanes.rows:,} rows, {LANES} lanes, {WORKERS} processes)"
     return Section(f"apply.{case.target.flavor}.{case.kind}", title, list(outcomes.values()), BARE)
 
@@ -166,7 +168,7 @@ def _reset(case: Case) -> None:
     case.target.settle(case.table)
 
 
-def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]:
+def _contestants(setting: Setting, case: Case, peers: Peers, rounds_of_peers: int) -> list[Contestant]:
     def bare(*, rendered: bool) -> Run:
         _reset(case)
         return run_child(
@@ -195,7 +197,7 @@ def _contestants(setting: Setting, case: Case, peers: Peers) -> list[Contestant]
         Contestant(BARE, lambda: bare(rendered=False)),
         Contestant(BARE_RENDERED, lambda: bare(rendered=True)),
         Contestant(SINK, lambda: _sink(setting, case)),
-        Contestant(DEBEZIUM_SINK, debezium),
+        Contestant(DEBEZIUM_SINK, debezium, rounds_of_peers),
         Contestant(CONFLUENT_SINK, _confluent),
     ]
 

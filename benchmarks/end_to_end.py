@@ -81,11 +81,11 @@ def measure(setting: Setting, postgresql: Server, peers: Peers, sizes: Sizes, sa
             Contestant(BARE, lambda: bare(rendered=False)),
             Contestant(BARE_RENDERED, lambda: bare(rendered=True)),
             Contestant(COMPILED, lambda: product("compiled")),
-            Contestant(PYTHON, lambda: product("python")),
-            Contestant(DEBEZIUM_PIPELINE, debezium),
-            Contestant(kafka_connect.NAME, over_kafka),
+            Contestant(PYTHON, lambda: product("python"), sizes.rounds),
+            Contestant(DEBEZIUM_PIPELINE, debezium, sizes.rounds),
+            Contestant(kafka_connect.NAME, over_kafka, sizes.rounds),
         ],
-        sizes.rounds,
+        sizes.rounds + sizes.more_rounds,
         lambda text: say(f"end to end, {text}"),
     )
     title = f"End to end, MySQL to Redis Streams to PostgreSQL ({binlog.rows:,} rows, {LANES} lanes, {WORKERS} sinks)"

@@ -21,8 +21,11 @@ class Run(NamedTuple):
 
 
 class Contestant(NamedTuple):
+    """`most_rounds`: of a slow one that nothing close is held to; None: it has its turn in each round."""
+
     name: str
     run: Callable[[], Run]
+    most_rounds: int | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ def interleaved(contestants: Sequence[Contestant], rounds: int, say: Say) -> dic
         turn = number % max(1, len(contestants))
         for one in (*contestants[turn:], *contestants[:turn]):
             outcome = outcomes[one.name]
-            if outcome.reason:
+            if outcome.reason or (one.most_rounds is not None and number >= one.most_rounds):
                 continue
             say(f"round {number + 1} of {rounds}: {one.name}")
             try:
