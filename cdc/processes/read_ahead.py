@@ -1,10 +1,13 @@
 """Reads the next batch of a lane while the present one is applied.
 
 Only under a backlog: a batch that was large is followed by another, so it is read at once, beside the target's work. After a
-small one the lane is asked when the worker is free again: what has gathered by then comes together, and nothing waits.
+small one the lane is asked when the worker is free again: what has gathered by then comes together, and nothing waits. In
+between, with a stream that is dense but has no backlog, each batch would be what came during the one before, and most of the time
+be spent on what a batch costs whatever its size; so that lane is asked no more often than every GATHER_SECONDS.
 One call is under way at a time, in one thread or the other, as LaneReader wants it.
 """
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -16,8 +19,12 @@ from cdc.queue.port import LaneReader
 
 log = get_logger(__name__)
 
-_LARGE_PART = 8
-"""A batch of an eighth of what it may be is one of a backlog."""
+_LARGE = 3 / 8
+"""A batch of so much of what it may be is one of a backlog. Less than half: a queue may hand out fewer at a time."""
+_MANY = 5_000
+"""Messages. Of larger batches as of this one: what a batch costs whatever its size is little beside them."""
+_DENSE = 1 / 20
+GATHER_SECONDS = 0.04
 
 
 class ReadAhead:
@@ -30,14 +37,19 @@ class ReadAhead:
         self._thread = ThreadPoolExecutor(1, "read-ahead")
         self._next: Future[Sequence[Received]] | None = None
         self._unsent_ack: str | None = None
+        self._not_before = float("-inf")
 
     def read(self, wait_seconds: float) -> Sequence[Received]:
         """As LaneReader.read. An error of reading ahead rises here, when all before it was handed out."""
         received = self._ahead()
         if not received:
+            time.sleep(max(0.0, min(self._not_before - time.monotonic(), wait_seconds)))
             received = self._read(wait_seconds)
-        if self._is_large(received):
+        size = self._size(received)
+        # One message alone may be larger than a batch: then two would be too much.
+        if size >= _LARGE and self._bytes(received) <= self._max_bytes:
             self._next = self._thread.submit(self._read, 0)
+        self._not_before = time.monotonic() + GATHER_SECONDS if _DENSE <= size < _LARGE else float("-inf")
         return received
 
     def _ahead(self) -> Sequence[Received]:
@@ -55,11 +67,13 @@ class ReadAhead:
             return ReceivedBlock.of(received)
         return received
 
-    def _is_large(self, received: Sequence[Received]) -> bool:
-        """One message alone may be larger than a batch: then two would be too much."""
-        size = received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)
-        large = max(len(received) / self._max_messages, size / self._max_bytes) >= 1 / _LARGE_PART
-        return large and size <= self._max_bytes
+    def _size(self, received: Sequence[Received]) -> float:
+        """As a part of a whole batch."""
+        return max(len(received) / min(self._max_messages, _MANY), self._bytes(received) / self._max_bytes)
+
+    @staticmethod
+    def _bytes(received: Sequence[Received]) -> int:
+        return received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)
 
     def ack(self, offset: str) -> None:
         """As LaneReader.ack; held back while a read is under way."""

@@ -31,8 +31,8 @@ from cdc.queue.port import Producer
 log = get_logger(__name__)
 
 READER = "reader"
-_MAX_MESSAGES = 2000
-_MAX_BYTES = 2 * 1024 * 1024
+_MAX_MESSAGES = 2500
+_MAX_BYTES = 2560 * 1024
 _MAX_AGE_SECONDS = 0.05
 _REST_WAIT_SECONDS = 0.001
 _DUTIES_EVERY_ITEMS = 64

@@ -10,7 +10,7 @@ from cdc.model.compiled import PackedMessages
 
 CALL_BYTES: Final = 4 * 1024 * 1024
 """Redis serves nobody else while a script runs, and holds its arguments in memory twice."""
-CALL_MESSAGES: Final = 4000
+CALL_MESSAGES: Final = 5000
 MANY: Final = 64
 
 _SIZES = struct.Struct("<III")

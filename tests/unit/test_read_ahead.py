@@ -2,13 +2,14 @@
 
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from cdc.model.change import Message, Received
 from cdc.model.errors import Gap, QueueUnavailable
-from cdc.processes.read_ahead import ReadAhead
+from cdc.processes.read_ahead import GATHER_SECONDS, ReadAhead
 from cdc.queue.memory import MemoryQueue, forget
 from cdc.queue.port import LaneReader
 from tests.support.queues import MB, checkpoint, connector, numbers, publish
@@ -109,6 +110,24 @@ def test_after_a_small_batch_nothing_is_read_before_it_is_asked_for(lane: Lane) 
     lane.publish(*few(3, first=3))
     assert numbers(lane.ahead.read(0)) == [3, 4, 5]
     assert lane.reader.calls == ["read", "read"]
+
+
+def test_a_dense_stream_without_a_backlog_is_given_a_moment_to_gather(lane: Lane) -> None:
+    lane.ahead = ReadAhead(lane.reader, 800, MB)
+    lane.publish(*few(100))
+    assert len(lane.ahead.read(0)) == 100
+    handed_out = time.monotonic()
+    lane.publish(*few(1, first=101))
+    assert numbers(lane.ahead.read(1)) == [101]
+    assert time.monotonic() - handed_out >= GATHER_SECONDS
+    assert lane.reader.calls == ["read", "read"]
+
+
+def test_whoever_does_not_want_to_wait_is_answered_at_once_by_a_dense_stream_too(lane: Lane) -> None:
+    lane.ahead = ReadAhead(lane.reader, 800, MB)
+    lane.publish(*few(100))
+    assert len(lane.ahead.read(0)) == 100
+    assert lane.ahead.read(0) == ()
 
 
 def test_one_message_larger_than_a_batch_is_not_held_twice(lane: Lane) -> None:
