@@ -72,7 +72,8 @@ def _resume(
             "the queue has lost its checkpoint: reading again from what the sinks have applied",
             extra=fields(action="reader.recovering", generation=newest),
         )
-        return replace(_recover(progress, begun, source, config), copies=noted() or NO_COPIES)
+        recovered = replace(_recover(progress, begun, source, config), copies=noted() or NO_COPIES)
+        return _copying(recovered, source, rows, config) if _blank(progress) else recovered
     if config.source.start == "snapshot":
         return _copying(_generation(1, source.end(), source, config), source, rows, config)
     return _generation(1, source.resolve(config.source.start), source, config)
@@ -138,8 +139,8 @@ def _recover(progress: SinkProgress, rows: list[Progress], source: Source, confi
         )
     source.verify(lowest.point)
     point = source.resolve(str(lowest.point.position))
-    begun = [lanes for lanes in progress.values() if any(row.watermark > ORIGIN for row in lanes.values())]
-    if any(row.watermark == ORIGIN for lanes in begun for row in lanes.values()):
+    begun = _begun(progress)
+    if _blank(progress) and config.source.start != "snapshot":
         raise Gap(
             "the queue is gone, and some lanes have not applied anything from which to go on",
             hint="choose where to begin: `cdc replay FILE --from POSITION`",
@@ -149,11 +150,28 @@ def _recover(progress: SinkProgress, rows: list[Progress], source: Source, confi
     settled = _settled(begun)
     static: set[str] = set() if config.queue.topic else {str(number) for number in range(config.lanes)}
     same = {(row.watermark.generation, row.fingerprint) for row in rows} == {(newest, fresh.fingerprint)}
-    if same and static <= settled.keys() and all(lanes.keys() == settled.keys() for lanes in begun):
+    if (
+        same
+        and not _blank(progress)
+        and static <= settled.keys()
+        and all(lanes.keys() == settled.keys() for lanes in begun)
+    ):
         return replace(fresh, lanes=settled)
     return replace(
         _generation(newest + 1, point, source, config, replay=True), lanes=dict.fromkeys(settled, LaneCount())
     )
+
+
+def _begun(progress: SinkProgress) -> list[Mapping[str, Progress]]:
+    """Of the sinks that have applied anything, their lanes."""
+    return [lanes for lanes in progress.values() if any(row.watermark > ORIGIN for row in lanes.values())]
+
+
+def _blank(progress: SinkProgress) -> bool:
+    """Whether a sink has applied something of some lanes and nothing of others: what these have missed since the start is known
+    to nobody. Where the connector begins with copies, the tables are copied anew: the target has nothing of those lanes that
+    could be too much."""
+    return any(row.watermark == ORIGIN for lanes in _begun(progress) for row in lanes.values())
 
 
 def _settled(sinks: list[Mapping[str, Progress]]) -> dict[str, LaneCount]:
