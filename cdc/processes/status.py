@@ -10,6 +10,7 @@ from cdc.model.change import Change, parse
 from cdc.model.checkpoint import Checkpoint, LaneCount, Progress
 from cdc.model.errors import CdcError
 from cdc.processes.parts import Parts
+from cdc.processes.verified import VERIFY, Verified
 from cdc.queue.port import Queue
 
 T = TypeVar("T")
@@ -87,6 +88,16 @@ class CopyStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyStatus:
+    """Of `verify:`. `owner`: the process that compares, now or when it is time; None: there is none. `last`: None where the
+    coordination does not answer."""
+
+    owner: str | None
+    every_seconds: int
+    last: Verified | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectorStatus:
     """`lag_bytes`: binlog between checkpoint and the source's end. `lag_seconds`: the worst of the lanes."""
 
@@ -99,6 +110,7 @@ class ConnectorStatus:
     reader: ReaderStatus
     sinks: Sequence[SinkStatus]
     copies: Sequence[CopyStatus] = field(default_factory=tuple)
+    verify: VerifyStatus | None = None
     problems: Sequence[Problem] = field(default_factory=tuple)
 
 
@@ -122,6 +134,7 @@ def look(parts: Parts, now: Callable[[], float] = time.time) -> ConnectorStatus:
         reader=_reader(holders.get("reader")),
         sinks=sinks,
         copies=_copies(checkpoint),
+        verify=_verify(holders, asked),
         problems=asked.problems,
     )
 
@@ -131,6 +144,15 @@ def _copies(checkpoint: Checkpoint | None) -> tuple[CopyStatus, ...]:
         return ()
     copies = checkpoint.copies
     return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused) for copy in copies.tables)
+
+
+def _verify(holders: Mapping[str, Holder], asked: "_Asked") -> VerifyStatus | None:
+    wanted = asked.parts.config.verify
+    if wanted is None:
+        return None
+    last = asked.of("coordination", lambda p: Verified.of(p.coordination.marks().get(VERIFY)), None)
+    holder = holders.get(VERIFY)
+    return VerifyStatus(holder.owner if holder else None, wanted.every_seconds, last)
 
 
 class _Asked:
