@@ -104,7 +104,8 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
 
 def _copy(copy: CopyStatus) -> tuple[str, ...]:
     share = f"{min(100 * copy.sent // copy.estimated, 100)} %" if copy.estimated else "?"
-    return copy.table, str(copy.sent), str(copy.estimated), "paused" if copy.paused else share
+    waits = f"{share}, waits: {escape(redact(copy.waits))}" if copy.waits else share
+    return copy.table, str(copy.sent), str(copy.estimated), "paused" if copy.paused else waits
 
 
 def _facts(one: ConnectorStatus) -> Iterator[tuple[str, str]]:

@@ -119,9 +119,35 @@ class SnapshotConfig(_Section):
     max_running_threads: int | None = Field(
         None, ge=1, description="no more is read while the source has more running threads (`Threads_running`)"
     )
+    max_replica_lag_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="no more is read while one of `replicas` is further behind, does not replicate, or does not answer",
+    )
+    replicas: tuple[Url, ...] = Field(
+        (),
+        description="replicas of the source, as URLs like source.url: for max_replica_lag_seconds; source.tls holds for them too",
+    )
     window: str | None = Field(
         None, description="the hours of the day in which tables are copied, in UTC: 22:00-06:00; default: always"
     )
+
+    @field_validator("replicas")
+    @classmethod
+    def _replica_schemes(cls, replicas: tuple[Url, ...]) -> tuple[Url, ...]:
+        return tuple(_one_of(url, ("mysql", "mariadb")) for url in replicas)
+
+    @model_validator(mode="after")
+    def _replicas_with_a_limit(self) -> "SnapshotConfig":
+        if self.replicas and self.max_replica_lag_seconds is None:
+            raise _impossible(
+                "replicas", "replicas are named without max_replica_lag_seconds", "say how far they may be"
+            )
+        if self.max_replica_lag_seconds is not None and not self.replicas:
+            raise _impossible(
+                "max_replica_lag_seconds", "max_replica_lag_seconds needs replicas", "name them: replicas: [mysql://…]"
+            )
+        return self
 
     @field_validator("window")
     @classmethod

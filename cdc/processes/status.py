@@ -9,6 +9,7 @@ from cdc.coordination.port import Holder
 from cdc.model.change import Change, parse
 from cdc.model.checkpoint import Checkpoint, LaneCount, Progress
 from cdc.model.errors import CdcError
+from cdc.processes.copy_requests import COPY_WAITS
 from cdc.processes.parts import Parts
 from cdc.processes.verified import VERIFY, Verified
 from cdc.queue.port import Queue
@@ -79,12 +80,13 @@ class CheckpointStatus:
 
 @dataclass(frozen=True, slots=True)
 class CopyStatus:
-    """A table that is being copied: `sent` rows of about `estimated`."""
+    """A table that is being copied: `sent` rows of about `estimated`. `waits`: why no more is read now, or ""."""
 
     table: str
     sent: int
     estimated: int
     paused: bool
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +135,18 @@ def look(parts: Parts, now: Callable[[], float] = time.time) -> ConnectorStatus:
         purged_in_seconds=purged_in,
         reader=_reader(holders.get("reader")),
         sinks=sinks,
-        copies=_copies(checkpoint),
+        copies=_copies(checkpoint, asked),
         verify=_verify(holders, asked),
         problems=asked.problems,
     )
 
 
-def _copies(checkpoint: Checkpoint | None) -> tuple[CopyStatus, ...]:
-    if checkpoint is None:
+def _copies(checkpoint: Checkpoint | None, asked: "_Asked") -> tuple[CopyStatus, ...]:
+    if checkpoint is None or not checkpoint.copies.tables:
         return ()
     copies = checkpoint.copies
-    return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused) for copy in copies.tables)
+    waits = asked.of("coordination", lambda p: p.coordination.marks().get(COPY_WAITS, ""), "")
+    return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused, waits) for copy in copies.tables)
 
 
 def _verify(holders: Mapping[str, Holder], asked: "_Asked") -> VerifyStatus | None:

@@ -48,10 +48,10 @@ def test_it_compares_by_itself_tells_what_differs_and_repairs_nothing(
     port = free_run_of_ports(3)
     options = [] if queue == "memory" else ["--metrics-port", str(port)]
     with Process(tmp_path, "run", file, *options) as process:
-        until(lambda: "action=verify.done result=equal rows=3" in process.text(), 60, process.text)
+        until(lambda: "action=verify.done result=equal rows=3" in process.text(), 180, process.text)
         statement_at(target, "UPDATE orders SET total = 21 WHERE id = 2")
-        until(lambda: "action=verify.different" in process.text(), 60, process.text)
-        until(lambda: "action=verify.done result=different" in process.text(), 60, process.text)
+        until(lambda: "action=verify.different" in process.text(), 180, process.text)
+        until(lambda: "action=verify.done result=different" in process.text(), 180, process.text)
         assert statement_at(target, "SELECT total FROM orders WHERE id = 2")[0][0] == 21
         if queue == "memory":
             return
@@ -69,7 +69,7 @@ def test_it_compares_by_itself_tells_what_differs_and_repairs_nothing(
     document["verify"] = {"every": "1d"}
     file = str(write_connector(tmp_path, document))
     with Process(tmp_path, "verify", file, "--scheduled") as process:
-        until(lambda: verify_status(file)["owner"], 60, process.text)
+        until(lambda: verify_status(file)["owner"], 180, process.text)
         assert "different: 1 rows of 3" in called("status", file).stdout
         assert "verify.done" not in process.text()
     assert process.process.returncode == 0
