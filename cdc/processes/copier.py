@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from cdc.binlog.port import Altered, Item
+from cdc.binlog.port import Altered, Item, Truncated
 from cdc.binlog.rows_port import Chunk, RowSource, Wanted
 from cdc.coordination.port import Coordination
 from cdc.model.change import Draft
@@ -80,6 +80,8 @@ class Copier:
         self._windows.saw(item)
         if isinstance(item, Altered):
             self._altered(item.change)
+        elif isinstance(item, Truncated):
+            self._copies = self._copies.emptied(item.db, item.table)
 
     def _altered(self, change: SchemaChange) -> None:
         """A copy follows its table. One whose key is another now begins anew: what was read says nothing of what is left."""
