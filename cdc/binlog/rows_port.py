@@ -46,6 +46,16 @@ class Chunk:
     last: Key | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaLag:
+    """Of one replica of the source (host:port). `seconds`: None where that is not known, for the reason `problem`: it counts as
+    behind then."""
+
+    replica: str
+    seconds: float | None
+    problem: str = ""
+
+
 class RowSource(Protocol):
     """Thread-safe: each call has a connection for itself, some of which are kept."""
 
@@ -64,6 +74,9 @@ class RowSource(Protocol):
 
     def running_threads(self) -> int:
         """How many threads of the server are at work at this moment, the one that asks among them. Raises SourceUnavailable."""
+
+    def replica_lags(self) -> Sequence[ReplicaLag]:
+        """How far each of `source.snapshot.replicas` is behind, as it says itself. One call at a time; raises nothing."""
 
     def estimated_rows(self, db: str, table: str) -> int:
         """About how many rows the table has, as the server's statistics say."""

@@ -12,7 +12,8 @@ from cdc.binlog.history import Place
 from cdc.binlog.history.context import TableName
 from cdc.binlog.port import BinlogFile, Retention, TableSize
 from cdc.binlog.reading import transactions_from
-from cdc.binlog.rows_port import Chunk, Key, Wanted
+from cdc.binlog.replica_lag import Replicas
+from cdc.binlog.rows_port import Chunk, Key, ReplicaLag, Wanted
 from cdc.binlog.scan import Scanner
 from cdc.binlog.selecting import Chunks
 from cdc.binlog.server import Server
@@ -46,6 +47,7 @@ class BinlogSource:
         self._identity = ""
         self._created: dict[str, int] = {}
         self._chunks = Chunks(config, self._server, self.identity)
+        self._replicas = Replicas(config)
 
     def identity(self) -> str:
         if not self._identity:
@@ -202,6 +204,9 @@ class BinlogSource:
     def running_threads(self) -> int:
         return self._server.running_threads()
 
+    def replica_lags(self) -> Sequence[ReplicaLag]:
+        return self._replicas.lags()
+
     def estimated_rows(self, db: str, table: str) -> int:
         return self._chunks.estimated_rows(db, table)
 
@@ -222,6 +227,7 @@ class BinlogSource:
 
     def close(self) -> None:
         self._chunks.close()
+        self._replicas.close()
         self._server.close()
 
     def _scanner(self) -> Scanner:

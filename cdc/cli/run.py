@@ -106,6 +106,9 @@ def run(ctx: click.Context, files: tuple[str, ...], drain: bool, workers: int, m
             sinks = _sink_children(ctx, file, config, list(config.all_sinks), workers, port)
             port = port and port + len(sinks)
             children += sinks
+            if config.verify is not None and not drain:
+                children.append(_child(ctx, f"verify {config.name}", ["verify", file, "--scheduled"], port))
+                port = port and port + 1
         ctx.exit(Supervisor(children).run(served.stop, progress.done if drain else None))
 
 
@@ -121,6 +124,12 @@ def _sink(config: ConnectorConfig, name: str, served: Service) -> None:
         worker = build.sink_worker(parts, name, metrics=metrics, health=served.health)
         served.on_stop.append(worker.wake)
         worker.run(served.stop)
+
+
+def _verify(config: ConnectorConfig, served: Service) -> None:
+    from cdc.cli.verify import verify_on_schedule  # noqa: PLC0415 - few connectors ask for it here
+
+    verify_on_schedule(config, served)
 
 
 def _sink_children(
@@ -158,6 +167,8 @@ def _run_here(configs: Sequence[ConnectorConfig], served: Service, progress: Dra
         until = progress.until(config.name)
         works.append(partial(_reader, config, _position(until) if until else None, served))
         works += [partial(_sink, config, name, served) for name in config.all_sinks]
+        if config.verify is not None and not progress.draining:
+            works.append(partial(_verify, config, served))
     threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()

@@ -12,7 +12,7 @@ import click
 from cdc.cli.screen import console, print_json, show, table
 from cdc.model.errors import UsageError
 from cdc.observe.logs import escape, redact
-from cdc.processes.status import ConnectorStatus, CopyStatus, SinkStatus, look
+from cdc.processes.status import ConnectorStatus, CopyStatus, SinkStatus, VerifyStatus, look
 from cdc.wiring.connector_file import load_all
 from cdc.wiring.parts import Parts
 
@@ -104,7 +104,8 @@ def _connector(one: ConnectorStatus) -> "Iterator[RenderableType]":
 
 def _copy(copy: CopyStatus) -> tuple[str, ...]:
     share = f"{min(100 * copy.sent // copy.estimated, 100)} %" if copy.estimated else "?"
-    return copy.table, str(copy.sent), str(copy.estimated), "paused" if copy.paused else share
+    waits = f"{share}, waits: {escape(redact(copy.waits))}" if copy.waits else share
+    return copy.table, str(copy.sent), str(copy.estimated), "paused" if copy.paused else waits
 
 
 def _facts(one: ConnectorStatus) -> Iterator[tuple[str, str]]:
@@ -122,6 +123,27 @@ def _facts(one: ConnectorStatus) -> Iterator[tuple[str, str]]:
         yield "purged in", _seconds(one.purged_in_seconds)
     reader = one.reader
     yield "reader", f"{reader.owner}  token {reader.token}" if reader.owner else "nobody reads"
+    if one.verify is not None:
+        yield "verify", escape(redact("; ".join(_verify(one.verify))))
+
+
+def _verify(one: VerifyStatus) -> Iterator[str]:
+    last = one.last
+    if last is None:
+        yield "unknown"
+        return
+    if last.ended:
+        unequal = sum(count for counts in last.found.values() for kind, count in counts.items() if kind != "unsettled")
+        words = f"different: {unequal} rows" if last.result == "different" else last.result
+        ago = _seconds(max(0.0, time.time() - last.ended))
+        yield f"{words} of {last.rows}, {ago} ago, in {_seconds(last.seconds)}"
+    else:
+        yield "not compared yet"
+    if last.waits:
+        yield f"waits for {last.waits}"
+    if last.problem:
+        yield last.problem
+    yield one.owner or "nobody compares"
 
 
 def _lanes(sink: SinkStatus) -> list[tuple[str, ...]]:

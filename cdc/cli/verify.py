@@ -7,8 +7,11 @@ from typing import Any
 import click
 
 from cdc.cli.screen import print_json, show, table
+from cdc.cli.serve import Service, service
 from cdc.cli.verify_progress import VerifyProgress
 from cdc.model.change import Row
+from cdc.model.config import ConnectorConfig
+from cdc.model.errors import UsageError
 from cdc.observe.logs import escape, redact
 from cdc.processes.copy_client import Sending
 from cdc.processes.verify import Options
@@ -48,6 +51,16 @@ _LOOK_SECONDS = 0.2
     "--by-rows", is_flag=True, help="fetch and compare all rows, also where the servers could compare digests"
 )
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+@click.option(
+    "--scheduled", is_flag=True, help="again and again, as `verify` in the file says; `cdc run` does that by itself"
+)
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), help="with --scheduled: serve /metrics, /healthz, /readyz here"
+)
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="with --metrics-port; elsewhere: CDC_METRICS_TOKEN"
+)
+@click.option("--supervised", is_flag=True, hidden=True)
 @click.pass_context
 def verify(  # noqa: PLR0917 - click passes them by name
     ctx: click.Context,
@@ -61,6 +74,10 @@ def verify(  # noqa: PLR0917 - click passes them by name
     repair: bool,
     by_rows: bool,
     as_json: bool,
+    scheduled: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    supervised: bool,
 ) -> None:
     """Compares the tables of the source with those of the sinks, while both are written to. It only reads, without --repair.
 
@@ -68,6 +85,10 @@ def verify(  # noqa: PLR0917 - click passes them by name
 
     Exit status: 0 equal, 1 differences (or a table that could not be compared), 2 a bad file or choice.
     """
+    if scheduled:
+        with service(supervised=supervised, metrics_port=metrics_port, metrics_host=metrics_host) as served:
+            verify_on_schedule(load(file), served)
+        return
     options = Options(
         limit=limit, values=values, rows_per_second=rows_per_second or 0.0, by_rows=by_rows, patience_seconds=patience
     )
@@ -85,6 +106,15 @@ def verify(  # noqa: PLR0917 - click passes them by name
         if sending is not None:
             click.echo(f"repaired: {sending.keys} rows; verify again to see that they are equal")
     ctx.exit(0 if all_equal(reports) else 1)
+
+
+def verify_on_schedule(config: ConnectorConfig, served: Service) -> None:
+    """Until the service is stopped."""
+    if config.verify is None:
+        raise UsageError("the connector file has no `verify`", hint="add it, with `every: 6h`")
+    with Parts(config) as parts:
+        metrics = served.metrics.verify(config.name)
+        build.scheduled_verify(parts, metrics=metrics, health=served.health).run(served.stop)
 
 
 def _document(connector: str, reports: Sequence[TableReport], *, values: bool) -> dict[str, Any]:

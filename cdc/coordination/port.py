@@ -64,7 +64,8 @@ class Coordination(Protocol):
     def leave(self, group: str, member: str) -> None: ...
 
     def mark(self, marks: Mapping[str, str]) -> None:
-        """Merges values for people and metrics (`sink/lane` → JSON); nothing rests on them."""
+        """Merges values for people and metrics (`sink/lane`, `verify` → JSON); nothing that must be right rests on
+        them: they may be lost with the store."""
 
     def marks(self) -> Mapping[str, str]: ...
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from cdc.model.duration import seconds_of
 from cdc.model.file_url import file_urls, is_file_urls
 from cdc.model.hours import Hours
 from cdc.model.overlap import Destination, overlap
@@ -118,9 +119,35 @@ class SnapshotConfig(_Section):
     max_running_threads: int | None = Field(
         None, ge=1, description="no more is read while the source has more running threads (`Threads_running`)"
     )
+    max_replica_lag_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="no more is read while one of `replicas` is further behind, does not replicate, or does not answer",
+    )
+    replicas: tuple[Url, ...] = Field(
+        (),
+        description="replicas of the source, as URLs like source.url: for max_replica_lag_seconds; source.tls holds for them too",
+    )
     window: str | None = Field(
         None, description="the hours of the day in which tables are copied, in UTC: 22:00-06:00; default: always"
     )
+
+    @field_validator("replicas")
+    @classmethod
+    def _replica_schemes(cls, replicas: tuple[Url, ...]) -> tuple[Url, ...]:
+        return tuple(_one_of(url, ("mysql", "mariadb")) for url in replicas)
+
+    @model_validator(mode="after")
+    def _replicas_with_a_limit(self) -> "SnapshotConfig":
+        if self.replicas and self.max_replica_lag_seconds is None:
+            raise _impossible(
+                "replicas", "replicas are named without max_replica_lag_seconds", "say how far they may be"
+            )
+        if self.max_replica_lag_seconds is not None and not self.replicas:
+            raise _impossible(
+                "max_replica_lag_seconds", "max_replica_lag_seconds needs replicas", "name them: replicas: [mysql://…]"
+            )
+        return self
 
     @field_validator("window")
     @classmethod
@@ -332,6 +359,29 @@ class CoordinationConfig(_Section):
         return _one_of(url, (*_REDIS, "memory"))
 
 
+class VerifyConfig(_Section):
+    """Comparing both sides again and again, in a process of its own."""
+
+    every: str = Field(
+        description="how long after the end of one comparison the next one begins: 90s, 30m, 6h, 1d; the first begins at once"
+    )
+    max_rows_per_second: int = Field(
+        20_000,
+        ge=1,
+        description="of the source, at most: a comparison is to cost both servers little, not to be soon done",
+    )
+
+    @field_validator("every")
+    @classmethod
+    def _every(cls, every: str) -> str:
+        seconds_of(every)
+        return every
+
+    @property
+    def every_seconds(self) -> int:
+        return seconds_of(self.every)
+
+
 SinkName = Annotated[str, Field(pattern=_NAME)]
 
 
@@ -349,6 +399,10 @@ class ConnectorConfig(_Section):
     sink: SinkConfig | None = Field(None, description="the one sink; its name is `sink`")
     sinks: dict[SinkName, SinkConfig] = Field(default_factory=dict, description="or several, by name")
     coordination: CoordinationConfig | None = Field(None, description="default: the queue's Redis")
+    verify: VerifyConfig | None = Field(
+        None,
+        description="both sides are compared again and again while they run, by a process of `cdc run`; default: never",
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> "ConnectorConfig":
@@ -363,6 +417,8 @@ class ConnectorConfig(_Section):
         if "memory" in schemes and len(schemes) > 1:
             what = "memory:// is for queue and coordination together"
             raise _impossible("queue.url", what, "both live in one process: give both memory://, or both a server")
+        if self.verify is not None and any(sink.url.scheme == "memory" for sink in self.all_sinks.values()):
+            raise _impossible("verify", "a sink in memory:// cannot be compared", "take verify out")
         return self
 
     def _one_way_of_sinks(self) -> None:

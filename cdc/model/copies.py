@@ -41,7 +41,8 @@ class TableCopy:
 @dataclass(frozen=True, slots=True)
 class Copies:
     """`step` grows with each change. `done`: tables (db.table) of which everything was sent; `given_up`: those of which that is
-    not so, and will not be. `requests`: the latest that were taken in: one that comes again is the same."""
+    not so, and will not be until they are copied again, emptied or dropped. `requests`: the latest that were taken in: one that
+    comes again is the same."""
 
     step: int = 0
     paused: bool = False
@@ -93,19 +94,28 @@ class Copies:
     def renamed(self, db: str, table: str, to: tuple[str, str]) -> "Copies":
         """The table has another name now."""
         copy, name = self.table(db, table), f"{db}.{table}"
-        if copy is None and name not in self.done:
+        if copy is None and name not in self.done and name not in self.given_up:
             return self
         new = ".".join(to)
         tables = tuple(replace(one, db=to[0], table=to[1]) if one is copy else one for one in self.tables)
-        return self.changed(tables=tables, done=tuple(new if one == name else one for one in self.done))
+        done, given_up = (tuple(new if one == name else one for one in names) for names in (self.done, self.given_up))
+        return self.changed(tables=tables, done=done, given_up=given_up)
 
     def dropped(self, db: str, table: str) -> "Copies":
         """The table is gone, and its rows with it."""
         copy, name = self.table(db, table), f"{db}.{table}"
-        if copy is None and name not in self.done:
+        if copy is None and name not in self.done and name not in self.given_up:
             return self
         left = tuple(one for one in self.tables if one is not copy)
-        return self.changed(tables=left, done=tuple(one for one in self.done if one != name))
+        done, given_up = (tuple(one for one in names if one != name) for names in (self.done, self.given_up))
+        return self.changed(tables=left, done=done, given_up=given_up)
+
+    def emptied(self, db: str, table: str) -> "Copies":
+        """The table has no rows, and so lacks none of those that were given up."""
+        name = f"{db}.{table}"
+        if name not in self.given_up:
+            return self
+        return self.changed(given_up=tuple(one for one in self.given_up if one != name))
 
     def pausing(self, paused: bool, request: str = "") -> "Copies":
         return self.changed(paused=paused, requests=self._with(request))

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from cdc.model.position import Sequence
 from cdc.observe.histogram import BulkHistogram
 from cdc.observe.latency import LatencyWindow
+from cdc.observe.verify_metrics import VerifyFamilies, VerifyMetrics
 
 State = Literal["starting", "standby", "working", "blocked", "reconnecting", "stopped"]
 STATES: Final[tuple[State, ...]] = ("starting", "standby", "working", "blocked", "reconnecting", "stopped")
@@ -28,12 +29,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._reader_families = _ReaderFamilies(self.registry)
         self._sink_families = _SinkFamilies(self.registry)
+        self._verify_families = VerifyFamilies(self.registry)
 
     def reader(self, connector: str) -> "ReaderMetrics":
         return ReaderMetrics(connector, self._reader_families)
 
     def sink(self, connector: str, sink: str) -> "SinkMetrics":
         return SinkMetrics(connector, sink, self._sink_families)
+
+    def verify(self, connector: str) -> VerifyMetrics:
+        return VerifyMetrics(connector, self._verify_families)
 
     def text(self) -> bytes:
         """https://prometheus.io/docs/instrumenting/exposition_formats/ , version 0.0.4."""

@@ -228,7 +228,7 @@ CHECKS: tuple[Check, ...] = (
     Check("source", _by_table),
     Check("source", _columns),
     Check("source", _further_unique_keys),
-    Check("source", check_across.first_copy),
+    Check("source", check_across.first_copy, needs="queue"),
     Check("queue", _queue),
     Check("queue", _lanes),
     Check("queue", check_across.large_values, needs="source"),

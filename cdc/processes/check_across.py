@@ -1,8 +1,10 @@
 """Checks that need more than one part of a connector: what the source keeps against the checkpoint and a first copy, what its
 rows may become against the queue. From `Facts` to findings, as cdc.processes.check says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from cdc.binlog.port import TableSize
+from cdc.model.copies import Copies
 from cdc.model.finding import Finding, named
 from cdc.model.routing import matches
 from cdc.processes.check_facts import Facts
@@ -42,15 +44,21 @@ def lag(facts: Facts) -> Iterator[Finding]:
 
 
 def first_copy(facts: Facts) -> Iterator[Finding]:
-    """While tables are copied the stream goes on, but a reader that is stopped halfway must find its place again."""
-    rows = sum(size.rows for size in facts.sizes.values())
+    """While tables are copied the stream goes on, but a reader that is stopped halfway must find its place again. Said as long as
+    there is something to copy, and before the connector has begun."""
+    checkpoint = facts.parts.queue.checkpoint()
+    copies = None if checkpoint is None else checkpoint.copies
+    wanted = facts.config.source.start == "snapshot"
+    sizes = facts.sizes if copies is None else _left(facts.sizes, copies, new=wanted and copies.step > 0)
+    rows = sum(size.rows for size in sizes.values())
     if not rows:
         return
-    seconds = first_copy_seconds(facts.sizes.values())
+    seconds = first_copy_seconds(sizes.values())
     text = f"of about {rows:,} rows takes about {spoken(seconds)}"
+    if copies is not None:
+        text = f"what is left {text}"
     kept = facts.parts.source.retention().seconds
-    wanted = facts.config.source.start == "snapshot"
-    if wanted and kept is not None and seconds > _MUCH_OF_RETENTION * kept:
+    if (wanted or copies is not None) and kept is not None and seconds > _MUCH_OF_RETENTION * kept:
         yield Finding(
             "warning",
             "first copy",
@@ -59,6 +67,18 @@ def first_copy(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "first copy", text)
+
+
+def _left(sizes: Mapping[str, TableSize], copies: Copies, *, new: bool) -> Mapping[str, TableSize]:
+    """Of what is still to be copied; `new`: of tables too of which there was no copy yet."""
+    under_way = {copy.name: 1 - min(copy.rows / copy.estimated, 1) if copy.estimated else 1.0 for copy in copies.tables}
+    known = {*copies.done, *copies.given_up}
+    shares = {name: under_way.get(name, 1.0 if new and name not in known else 0.0) for name in sizes}
+    return {
+        name: TableSize(round(share * sizes[name].rows), round(share * sizes[name].row_bytes))
+        for name, share in shares.items()
+        if share
+    }
 
 
 def large_values(facts: Facts) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from cdc.binlog.port import Altered, Item
+from cdc.binlog.port import Altered, Item, Truncated
 from cdc.binlog.rows_port import Chunk, RowSource, Wanted
 from cdc.coordination.port import Coordination
 from cdc.model.change import Draft
@@ -23,7 +23,7 @@ from cdc.model.schema import Column, TableSchema
 from cdc.model.schema_change import SchemaChange
 from cdc.observe.logs import fields, get_logger
 from cdc.processes.backoff import Backoff
-from cdc.processes.copy_requests import CopyAnswer, CopyRequest, split_name
+from cdc.processes.copy_requests import COPY_WAITS, CopyAnswer, CopyRequest, split_name
 from cdc.processes.copy_throttle import Throttle
 from cdc.processes.copy_windows import Window, Windows, key_text
 from cdc.processes.outbound import Outbound
@@ -50,6 +50,8 @@ class Copier:
         self._captured = TableFilter(config.tables)
         self._threads: ThreadPoolExecutor | None = None
         self._throttle = Throttle(config.snapshot, rows, self._executor)
+        self._told: str | None = None
+        self._next_tell = 0.0
         self._next_look = 0.0
         self._backoff = Backoff()
         self._not_before = 0.0
@@ -78,6 +80,8 @@ class Copier:
         self._windows.saw(item)
         if isinstance(item, Altered):
             self._altered(item.change)
+        elif isinstance(item, Truncated):
+            self._copies = self._copies.emptied(item.db, item.table)
 
     def _altered(self, change: SchemaChange) -> None:
         """A copy follows its table. One whose key is another now begins anew: what was read says nothing of what is left."""
@@ -230,7 +234,11 @@ class Copier:
             if all(window.request != request for window in self._windows.lists):
                 db, table = split_name(wanted.tables[0])
                 self._open(Wanted(db, table, keys=wanted.keys), settled, request=request)
-        if self._copies.paused or not (self._copies.working and self._throttle.allows()):
+        if self._copies.paused or not self._copies.working:
+            return
+        allowed = self._throttle.allows()
+        self._tell_why()
+        if not allowed:
             return
         room = self._settings.parallel + _AHEAD - (len(self._windows) - len(self._windows.lists))
         for copy in self._copies.tables:
@@ -238,6 +246,18 @@ class Copier:
                 room -= self._ask_range(copy, part, settled, room)
                 if room <= 0:
                     return
+
+    def _tell_why(self) -> None:
+        """What the copy waits for, for `cdc status`; now and then, as requests are looked for."""
+        if self._throttle.why == self._told or time.monotonic() < self._next_tell:
+            return
+        self._next_tell = time.monotonic() + _LOOK_SECONDS
+        try:
+            self._coordination.mark({COPY_WAITS: self._throttle.why})
+        except CoordinationUnavailable as error:
+            log.debug("what the copy waits for is not told", extra=fields(action="copy.mark_failed", error=str(error)))
+            return
+        self._told = self._throttle.why
 
     def _ask_range(self, copy: TableCopy, part: KeyRange, settled: SourcePoint, room: int) -> int:
         """How many chunks it asked for: one, as soon as it is known where it begins."""

@@ -8,6 +8,9 @@ import orjson
 from cdc.model.batch import Key
 from cdc.model.errors import UsageError
 
+COPY_WAITS = "copy.waits"
+"""The mark that says why no more is read now, "" where nothing holds the copy up."""
+
 Kind = Literal["copy", "keys", "pause", "resume", "cancel"]
 _KINDS = ("copy", "keys", "pause", "resume", "cancel")
 

@@ -32,6 +32,7 @@ from cdc.model.copies import Copies
 from cdc.model.position import ORIGIN, Sequence, file_number
 from cdc.model.routing import lane_number
 from cdc.model.schema_change import SchemaChange
+from cdc.model.stretch import Stretch
 from cdc.processes.packing import Orders, Packing, Run, pieces_of
 from cdc.processes.spread import Routing, Spreads
 
@@ -50,10 +51,11 @@ class _Held(NamedTuple):
 
 def tolerant(checkpoint: Checkpoint, reached: Sequence) -> Checkpoint:
     """With changes marked as a replay while tables are copied: one may be of a row that was not copied yet, and sinks then insert
-    it. Of a table that was given up half-way rows go on to be missing. At the end of the last copy the stream has come to where
-    the source was when it began, and so beyond any rewind before it."""
+    it. At the end of the last copy the stream has come to where the source was when it began, and so beyond any rewind before
+    it. Of a table whose copy was given up rows go on to be missing: changes of that table alone go on to be marked
+    (`Outbound._lacks_rows`)."""
     copies, until = checkpoint.copies, checkpoint.replay_until
-    if copies.working or copies.given_up:
+    if copies.working:
         until = _FOR_EVER._replace(generation=checkpoint.generation)
     elif until.file == _FOR_EVER.file:
         until = reached
@@ -135,21 +137,29 @@ class Outbound:
         count = len(drafts)
         if not count or self._transaction is None:
             return
-        if isinstance(drafts, EncodedRows) and self._fits_packing(offset, first_row, count):
-            self._pack(offset, drafts, first_row, query)
+        if isinstance(drafts, EncodedRows) and (replay := self._replay_of(offset, drafts, first_row)) is not None:
+            self._pack(offset, drafts, first_row, replay, query)
             return
         if len(set(map(_VERSION_OF, drafts))) > 1:
             for row, draft in enumerate(drafts, first_row):
                 self.rows(offset, [draft], row, query)
             return
         sent = self._rows_up_to(self._base.after, offset, first_row, count)
-        again = max(self._rows_up_to(self._base.replay_until, offset, first_row, count), sent)
+        db, table = drafts[0].db, drafts[0].table
+        again = count
+        if not self._lacks_rows(db, table):
+            again = max(self._rows_up_to(self._base.replay_until, offset, first_row, count), sent)
         self._total += sent
-        self._orders[drafts[0].db, drafts[0].table] += sent
-        for start, stop, replay in (sent, again, True), (again, count, False):
+        self._orders[db, table] += sent
+        for start, stop, anew in (sent, again, True), (again, count, False):
             if start < stop:
                 part = drafts if stop - start == count else drafts[start:stop]
-                self._write(offset, part, first_row + start, replay, query)
+                self._write(offset, part, first_row + start, anew, query)
+
+    def _lacks_rows(self, db: str, table: str) -> bool:
+        """Whether sinks may lack rows of the table that no copy will bring."""
+        given_up = self._base.copies.given_up
+        return bool(given_up) and f"{db}.{table}" in given_up
 
     def _rows_up_to(self, last: Sequence, offset: int, first_row: int, count: int) -> int:
         """How many of the event's rows come before `last`, it included."""
@@ -222,7 +232,7 @@ class Outbound:
         last, last_but_one = (
             place and Sequence(generation, file, *place) for place in (stretch.row_place(0), stretch.row_place(1))
         )
-        replay = self._replay(Sequence(generation, file, stretch.first_offset, 0), last) if last else False
+        replay = self._replay_of_stretch(stretch, file, last)
         spreads = [self._spreads.of(rows.db, rows.table) for rows in stretch.tables]
         if replay is None or self._after or any(number < 0 for spread in spreads for number in spread.numbers):
             return False
@@ -248,10 +258,21 @@ class Outbound:
             self.passed(item.end)
         return True
 
-    def _replay(self, first: Sequence, last: Sequence) -> bool | None:
-        """Whether rows from `first` to `last` are a replay; None where some are and some are not, or not all are sent."""
+    def _replay_of_stretch(self, stretch: Stretch, file: int, last: Sequence | None) -> bool | None:
+        """As `_replay`; None too where tables that lack rows stand beside others: a stretch has one mark for all."""
+        if last is None:
+            return False
+        first = Sequence(self._base.generation, file, stretch.first_offset, 0)
+        lacking = {self._lacks_rows(rows.db, rows.table) for rows in stretch.tables}
+        return self._replay(first, last, lacks_rows=True in lacking) if len(lacking) == 1 else None
+
+    def _replay(self, first: Sequence, last: Sequence, *, lacks_rows: bool) -> bool | None:
+        """Whether rows from `first` to `last` are a replay; None where some are and some are not, or not all are sent.
+        `lacks_rows`: whether their tables do, all of them."""
         if first <= self._base.after:
             return None
+        if lacks_rows:
+            return True
         replay = last <= self._base.replay_until
         return replay if replay or first > self._base.replay_until else None
 
@@ -260,14 +281,15 @@ class Outbound:
         self._messages = []
         return packing
 
-    def _fits_packing(self, offset: int, first_row: int, count: int) -> bool:
-        """Whether all rows of the event are sent, and all are a replay or none is."""
+    def _replay_of(self, offset: int, rows: EncodedRows, first_row: int) -> bool | None:
+        """As `_replay`, of an event's rows; None also where some lane has some of them already."""
         if self._after:
-            return False
+            return None
         first = Sequence(self._base.generation, self._file, offset, first_row)
-        return self._replay(first, first._replace(row=first_row + count - 1)) is not None
+        last = first._replace(row=first_row + len(rows) - 1)
+        return self._replay(first, last, lacks_rows=self._lacks_rows(rows.db, rows.table))
 
-    def _pack(self, offset: int, rows: EncodedRows, first_row: int, query: str | None) -> None:
+    def _pack(self, offset: int, rows: EncodedRows, first_row: int, replay: bool, query: str | None) -> None:
         """As `rows`, for rows that are in the wire format already. Of all of them the last one is held."""
         self._release(ends=False)
         packing = self._packing
@@ -275,7 +297,7 @@ class Outbound:
             packing = self._packing = self._begin_packing()
         db, table = rows.db, rows.table
         event = self._base.generation, self._file, offset
-        text = self._text(db, table, rows.schema, event, (*event, first_row) <= self._base.replay_until, query)
+        text = self._text(db, table, rows.schema, event, replay, query)
         pieces = pieces_of(text, int(self._now() * 1000))
         total, order = self._total, self._orders[db, table]
         sent, count = 0, len(rows)

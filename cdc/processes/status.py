@@ -9,7 +9,9 @@ from cdc.coordination.port import Holder
 from cdc.model.change import Change, parse
 from cdc.model.checkpoint import Checkpoint, LaneCount, Progress
 from cdc.model.errors import CdcError
+from cdc.processes.copy_requests import COPY_WAITS
 from cdc.processes.parts import Parts
+from cdc.processes.verified import VERIFY, Verified
 from cdc.queue.port import Queue
 
 T = TypeVar("T")
@@ -78,12 +80,23 @@ class CheckpointStatus:
 
 @dataclass(frozen=True, slots=True)
 class CopyStatus:
-    """A table that is being copied: `sent` rows of about `estimated`."""
+    """A table that is being copied: `sent` rows of about `estimated`. `waits`: why no more is read now, or ""."""
 
     table: str
     sent: int
     estimated: int
     paused: bool
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyStatus:
+    """Of `verify:`. `owner`: the process that compares, now or when it is time; None: there is none. `last`: None where the
+    coordination does not answer."""
+
+    owner: str | None
+    every_seconds: int
+    last: Verified | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ class ConnectorStatus:
     reader: ReaderStatus
     sinks: Sequence[SinkStatus]
     copies: Sequence[CopyStatus] = field(default_factory=tuple)
+    verify: VerifyStatus | None = None
     problems: Sequence[Problem] = field(default_factory=tuple)
 
 
@@ -121,16 +135,27 @@ def look(parts: Parts, now: Callable[[], float] = time.time) -> ConnectorStatus:
         purged_in_seconds=purged_in,
         reader=_reader(holders.get("reader")),
         sinks=sinks,
-        copies=_copies(checkpoint),
+        copies=_copies(checkpoint, asked),
+        verify=_verify(holders, asked),
         problems=asked.problems,
     )
 
 
-def _copies(checkpoint: Checkpoint | None) -> tuple[CopyStatus, ...]:
-    if checkpoint is None:
+def _copies(checkpoint: Checkpoint | None, asked: "_Asked") -> tuple[CopyStatus, ...]:
+    if checkpoint is None or not checkpoint.copies.tables:
         return ()
     copies = checkpoint.copies
-    return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused) for copy in copies.tables)
+    waits = asked.of("coordination", lambda p: p.coordination.marks().get(COPY_WAITS, ""), "")
+    return tuple(CopyStatus(copy.name, copy.rows, copy.estimated, copies.paused, waits) for copy in copies.tables)
+
+
+def _verify(holders: Mapping[str, Holder], asked: "_Asked") -> VerifyStatus | None:
+    wanted = asked.parts.config.verify
+    if wanted is None:
+        return None
+    last = asked.of("coordination", lambda p: Verified.of(p.coordination.marks().get(VERIFY)), None)
+    holder = holders.get(VERIFY)
+    return VerifyStatus(holder.owner if holder else None, wanted.every_seconds, last)
 
 
 class _Asked:

@@ -10,17 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Keys
 
     from cdc.binlog.rows_port import Key
+    from cdc.model.copies import Copies
     from cdc.model.position import Sequence
     from cdc.observe.health import Health
     from cdc.observe.metrics import ReaderMetrics, SinkMetrics
+    from cdc.observe.verify_metrics import VerifyMetrics
     from cdc.processes.copy_client import Sending
     from cdc.processes.drain import Drain
     from cdc.processes.reader import Reader
     from cdc.processes.replay import Rewound
     from cdc.processes.sink import SinkWorker
+    from cdc.processes.table_sides import Clock
     from cdc.processes.touched import TableTouched, Touched
     from cdc.processes.verification import Verification
     from cdc.processes.verify import Options, Watcher
+    from cdc.processes.verify_report import TableReport
+    from cdc.processes.verify_schedule import ScheduledVerify
 
 
 def reader(parts: Parts, *, metrics: "ReaderMetrics", health: "Health", drain_to: "Sequence | None" = None) -> "Reader":
@@ -67,7 +72,11 @@ def rewind(parts: Parts, asked: str) -> "Rewound":
 
 
 def verification(
-    parts: Parts, options: "Options", watcher: "Watcher", sending: "Sending | None" = None
+    parts: Parts,
+    options: "Options",
+    watcher: "Watcher",
+    sending: "Sending | None" = None,
+    clock: "Clock | None" = None,
 ) -> "Verification":
     """`sending`: what differs is repaired by it."""
     from cdc.processes.verification import Verification
@@ -77,7 +86,43 @@ def verification(
         sending.send(f"{db}.{table}", keys)
 
     return Verification(
-        parts, parts.rows, parts.digests, options, watcher, repair=repair if sending is not None else None
+        parts,
+        parts.rows,
+        parts.digests,
+        options,
+        watcher,
+        clock=clock,
+        repair=repair if sending is not None else None,
+    )
+
+
+def scheduled_verify(parts: Parts, *, metrics: "VerifyMetrics", health: "Health") -> "ScheduledVerify":
+    """`parts`: its coordination is used all the time, its queue now and then; each comparison has parts of its own, so that none
+    begins with connections that stood idle for hours. The connector file must have `verify`."""
+    from cdc.processes.verify import Options
+    from cdc.processes.verify_schedule import ScheduledVerify
+
+    config = parts.config
+    wanted = config.verify
+    assert wanted is not None  # noqa: S101 - who calls has looked
+    options = Options(limit=0, rows_per_second=float(wanted.max_rows_per_second))
+
+    def compare(watcher: "Watcher", clock: "Clock") -> "list[TableReport]":
+        with Parts(config) as own:
+            return verification(own, options, watcher, clock=clock).run(None, ())
+
+    def copies() -> "Copies | None":
+        checkpoint = parts.queue.checkpoint()
+        return None if checkpoint is None else checkpoint.copies
+
+    return ScheduledVerify(
+        wanted,
+        parts.coordination,
+        compare,
+        copies,
+        lease_seconds=config.coordinator.lease_seconds,
+        metrics=metrics,
+        health=health,
     )
 
 

@@ -19,7 +19,16 @@ DOCUMENT = Path("docs/connector-file.md")
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{[^{}]*\}", "description": "${NAME} or ${file:/path}"}
-_SECTIONS = (("",), ("source",), ("source", "snapshot"), ("queue",), ("sink",), ("coordination",), ("source", "tls"))
+_SECTIONS = (
+    ("",),
+    ("source",),
+    ("source", "snapshot"),
+    ("queue",),
+    ("sink",),
+    ("coordination",),
+    ("verify",),
+    ("source", "tls"),
+)
 
 
 def connector_schema() -> Schema:

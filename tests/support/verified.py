@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdc.binlog.digest_port import Digested
-from cdc.binlog.rows_port import Chunk, Wanted
+from cdc.binlog.rows_port import Chunk, ReplicaLag, Wanted
 from cdc.model.batch import Key
 from cdc.model.change import Draft, Row, Value
 from cdc.model.checkpoint import Progress, SourcePoint
@@ -95,6 +95,9 @@ class Source:
 
     def running_threads(self) -> int:
         return 1
+
+    def replica_lags(self) -> Sequence[ReplicaLag]:
+        return ()
 
     def estimated_rows(self, db: str, table: str) -> int:
         return len(self._world.source)

@@ -1,7 +1,11 @@
 """What is left of a copy: ranges, tables, and what is certain of it after a loss."""
 
+from dataclasses import replace
+
 from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.copies import NO_COPIES, Copies, KeyRange, TableCopy, least
+from cdc.model.position import Sequence
+from cdc.processes.outbound import tolerant
 
 ORDERS = TableCopy("shop", "orders", ranges=(KeyRange(None, (10,)), KeyRange((10,), None)), estimated=20)
 ITEMS = TableCopy("shop", "items")
@@ -89,3 +93,21 @@ def test_a_copy_follows_its_table_and_goes_with_it() -> None:
     gone = moved.dropped("shop", "sales").dropped("shop", "goods")
     assert (gone.tables, gone.done, gone.given_up) == ((), (), ())
     assert copies.renamed("shop", "else", ("a", "b")) is copies.dropped("shop", "else") is copies
+
+
+def test_a_table_that_was_given_up_lacks_nothing_once_it_is_emptied_or_dropped_and_keeps_its_name() -> None:
+    copies = NO_COPIES.begun([ORDERS, ITEMS]).without(["shop.orders", "shop.items"])
+    assert copies.renamed("shop", "orders", ("shop", "sales")).given_up == ("shop.sales", "shop.items")
+    assert copies.emptied("shop", "orders").given_up == ("shop.items",)
+    assert copies.dropped("shop", "items").given_up == ("shop.orders",)
+    assert copies.emptied("shop", "else") is copies
+
+
+def test_changes_are_a_replay_while_anything_is_copied_and_not_for_ever_after_one_was_given_up() -> None:
+    reached = Sequence(1, 1, 500, 0)
+    begun = tolerant(
+        Checkpoint(1, SourcePoint("s", "mysql-bin.000001", 4), 1, "f", copies=NO_COPIES.begun([ORDERS])), reached
+    )
+    assert begun.replay_until > Sequence(1, 10**9, 0, 0)
+    ended = tolerant(replace(begun, copies=begun.copies.without(["shop.orders"])), reached)
+    assert ended.replay_until == reached

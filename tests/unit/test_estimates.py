@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from cdc.binlog.port import Retention, TableSize
+from cdc.model.checkpoint import Checkpoint, SourcePoint
 from cdc.model.config import ConnectorConfig
+from cdc.model.copies import Copies, TableCopy
 from cdc.processes import estimates
 from cdc.processes.check_across import first_copy, large_values
 from cdc.processes.check_facts import Facts
@@ -56,13 +58,26 @@ class _Source:
         return self._packet
 
 
+class _Queue:
+    def __init__(self, copies: Copies | None) -> None:
+        self._copies = copies
+
+    def checkpoint(self) -> Checkpoint | None:
+        if self._copies is None:
+            return None
+        return Checkpoint(1, SourcePoint("s", "mysql-bin.000001", 4), 1, "f", copies=self._copies)
+
+
 class _Parts:
-    def __init__(self, config: ConnectorConfig, source: _Source) -> None:
+    def __init__(self, config: ConnectorConfig, source: _Source, copies: Copies | None) -> None:
         self.config = config
         self.source = source
+        self.queue = _Queue(copies)
 
 
-def _facts(sizes: Mapping[str, TableSize], source: _Source, **source_config: Any) -> Facts:
+def _facts(
+    sizes: Mapping[str, TableSize], source: _Source, copies: Copies | None = None, **source_config: Any
+) -> Facts:
     config = ConnectorConfig.model_validate(
         {
             "name": "shop",
@@ -74,7 +89,7 @@ def _facts(sizes: Mapping[str, TableSize], source: _Source, **source_config: Any
     )
     # Not validated: what the file may say is not this test's matter.
     changed = config.model_copy(update={"source": config.source.model_copy(update=source_config)})
-    return Facts(_Parts(changed, source), (), sizes)  # type: ignore[arg-type]
+    return Facts(_Parts(changed, source, copies), (), sizes)  # type: ignore[arg-type]
 
 
 HOUR_LONG = {"shop.orders": TableSize(3600 * estimates.FIRST_COPY_ROWS_PER_SECOND, 0)}
@@ -90,6 +105,24 @@ def test_a_first_copy_is_held_against_the_retention() -> None:
     ):
         assert about(first_copy(fine), "first copy", "ok")
     assert list(first_copy(_facts({}, _Source(1.0), start="snapshot"))) == []
+
+
+def test_of_a_copy_that_is_under_way_only_what_is_left_counts() -> None:
+    half = TableCopy("shop", "orders", rows=5, estimated=10)
+    under_way = Copies(3, tables=(half,))
+    assert "30 min" in only(first_copy(_facts(HOUR_LONG, _Source(3000.0), under_way)), "first copy", "warning").text
+    assert about(first_copy(_facts(HOUR_LONG, _Source(6000.0), under_way, start="snapshot")), "first copy", "ok")
+
+
+@pytest.mark.parametrize("copies", [Copies(), Copies(5, done=("shop.orders",)), Copies(5, given_up=("shop.orders",))])
+def test_nothing_is_said_of_a_copy_that_is_done_or_will_not_be_made(copies: Copies) -> None:
+    assert list(first_copy(_facts(HOUR_LONG, _Source(1.0), copies, start="snapshot"))) == []
+
+
+def test_a_table_that_came_later_is_still_to_be_copied() -> None:
+    others = Copies(5, done=("shop.items",))
+    assert only(first_copy(_facts(HOUR_LONG, _Source(1.0), others, start="snapshot")), "first copy", "warning")
+    assert list(first_copy(_facts(HOUR_LONG, _Source(1.0), others))) == []
 
 
 def test_values_that_no_message_can_hold() -> None:

@@ -40,6 +40,7 @@ def test_the_text_is_what_prometheus_parses_and_the_document_promises() -> None:
     sink.dead_lettered("0", 1)
     sink.fenced("0")
     sink.retried("0")
+    metrics.verify("shop").last(1.0, 2.0, "equal", {"sink": {"missing": 0}})
     families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
     names = {
         f"{name}_total" if family.type == "counter" else name

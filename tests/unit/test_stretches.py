@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from cdc.binlog.packets import PacketReader
 from cdc.binlog.port import Begin, End, Item, Passed, Rows, Stretched
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint, LaneCount, SourcePoint
+from cdc.model.copies import Copies
 from cdc.model.errors import CdcError
 from cdc.model.position import Sequence
 from cdc.processes.outbound import Outbound
@@ -259,7 +261,9 @@ def read(flavor: str, raw: list[bytes], decoder: str, connection: Any) -> Iterat
     return iter(lambda: next(found), None)
 
 
-def _checkpoint(after: int = 0, until: int = 0, lanes: Mapping[str, LaneCount] | None = None) -> Checkpoint:
+def _checkpoint(
+    after: int = 0, until: int = 0, lanes: Mapping[str, LaneCount] | None = None, given_up: tuple[str, ...] = ()
+) -> Checkpoint:
     return Checkpoint(
         GENERATION,
         SourcePoint("golden", "mysql-bin.000002", 4),
@@ -268,6 +272,7 @@ def _checkpoint(after: int = 0, until: int = 0, lanes: Mapping[str, LaneCount] |
         after=Sequence(GENERATION, 2, after, 1) if after else Sequence(0, 0, 0, 0),
         replay_until=Sequence(GENERATION, 2, until, 0) if until else Sequence(0, 0, 0, 0),
         lanes=lanes or {},
+        copies=Copies(given_up=given_up),
     )
 
 
@@ -276,6 +281,7 @@ checkpoints = st.builds(
     st.sampled_from([0, 0, 0, 600, 900]),
     st.sampled_from([0, 0, 0, 700, 1 << 40]),
     st.sampled_from([{}, {"0": LaneCount(5), "1": LaneCount(7), "2": LaneCount(1)}]),
+    st.sampled_from([(), (), ("shop.t",), ("shop.else",)]),
 )
 routings = st.sampled_from(
     [
@@ -342,3 +348,16 @@ def test_a_transaction_that_comes_in_one_piece_to_who_waits_is_one_stretch() -> 
     connections[0].feed(last, len(first) + 1)
     behind = list(itertools.takewhile(lambda item: item is not None, items))
     assert [type(item) for item in behind if isinstance(item, Begin | Rows | End | Stretched)] == [Stretched]
+
+
+@pytest.mark.parametrize(
+    ("tables", "at_once"),
+    [(("whole",), False), (("lacks",), True), (("lacks", "whole"), None), (("whole", "lacks"), None)],
+)
+def test_tables_that_lack_rows_and_others_are_not_marked_alike(tables: tuple[str, ...], at_once: bool | None) -> None:
+    """Marks of one stretch are all the same: what would need two is taken one by one."""
+    out = Outbound(_checkpoint(given_up=("shop.lacks",)), Routing("shop", "mysql", 1))
+    stretch: Any = SimpleNamespace(
+        first_offset=100, tables=[SimpleNamespace(db="shop", table=table) for table in tables]
+    )
+    assert out._replay_of_stretch(stretch, 2, Sequence(GENERATION, 2, 300, 0)) is at_once

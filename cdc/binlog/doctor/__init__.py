@@ -12,7 +12,7 @@ from cdc.binlog.connection import where
 from cdc.binlog.doctor.clock import clock
 from cdc.binlog.doctor.decoder import decoder
 from cdc.binlog.doctor.foreign_keys import cascades
-from cdc.binlog.doctor.replicas import following, replicas, server_id
+from cdc.binlog.doctor.replicas import following, lagging, replicas, server_id
 from cdc.binlog.doctor.retention import retention
 from cdc.binlog.doctor.rights import process_right, rights
 from cdc.binlog.doctor.settings import checksum, gtids, partial_json, settings
@@ -38,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("rights", process_right),
     Check("server_id", server_id),
     Check("replicas", replicas),
+    Check("snapshot.replicas", lagging),
     Check("replication", following),
     Check("retention", retention),
     Check("archives", archives),

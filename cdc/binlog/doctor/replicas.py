@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pymysql
 from pymysql.constants import ER
 
+from cdc.binlog.replica_lag import Replicas
 from cdc.binlog.server import Result, Server
 from cdc.connect.mysql import error_code
 from cdc.model.config import SourceConfig
@@ -71,6 +72,25 @@ def replicas(config: SourceConfig, server: Server) -> Iterator[Finding]:
     if others:
         shown = named([f"{replica.host or '(unnamed)'} (server_id {replica.server_id})" for replica in others])
         yield Finding("ok", "replicas", f"{len(others)} read the same binlog: {shown}")
+
+
+def lagging(config: SourceConfig, _server: Server) -> Iterator[Finding]:
+    """Those that a copy waits for (`source.snapshot.replicas`)."""
+    named_replicas = Replicas(config)
+    try:
+        lags = named_replicas.lags()
+    finally:
+        named_replicas.close()
+    for lag in lags:
+        if lag.seconds is None:
+            yield Finding(
+                "warning",
+                "snapshot.replicas",
+                f"replica {lag.replica} {lag.problem}: a copy waits until that is known",
+                "let it replicate, give the user REPLICATION CLIENT there (MariaDB: SLAVE MONITOR), or take it out",
+            )
+        else:
+            yield Finding("ok", "snapshot.replicas", f"replica {lag.replica} is {lag.seconds:g} s behind")
 
 
 def following(config: SourceConfig, server: Server) -> Iterator[Finding]:
