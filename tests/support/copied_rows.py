@@ -4,18 +4,17 @@ The lanes keep what it has not acknowledged, so nothing passes unseen, however f
 """
 
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orjson
 
 from cdc.queue.registry import open_queue
 from cdc.wiring.connector_file import load
+from tests.support.background import Background
 
 SINK = "witness"
 _MARK = b'"incremental"'
@@ -23,36 +22,18 @@ _MOST_MESSAGES = 2000
 _MOST_BYTES = 16 * 1024 * 1024
 
 
-class CopiedRows:
+class CopiedRows(Background):
     """Reads every lane as the sink `witness` of `file`, in a thread, until the block ends. Each row's key has one number in
     it, below `most`: in the column that `numbered` names for the table, else `id`."""
 
     def __init__(self, file: Path, most: int, numbered: Mapping[str, str]) -> None:
+        super().__init__()
         self._file = file
         self._numbered = numbered
         self._seen: dict[str, bytearray] = defaultdict(lambda: bytearray(most))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._error: BaseException | None = None
         self.rows = 0
         self.begun = self.working = False
         """Whether anything was ever to be copied, and whether something still is, as the stored checkpoint says."""
-
-    def __enter__(self) -> "CopiedRows":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.check()
-
-    def check(self) -> None:
-        """Raises what ended the thread."""
-        if self._error is not None:
-            raise self._error
 
     def by_table(self) -> dict[str, tuple[int, int]]:
         """Of each table, how many rows were sent at all, and how many more than once."""
@@ -61,18 +42,15 @@ class CopiedRows:
             for table, seen in self._seen.items()
         }
 
-    def _run(self) -> None:
-        try:
-            with closing(open_queue(load(self._file))) as queue:
-                lanes = {lane: queue.reader(SINK, lane, "") for lane in queue.lanes()}
-                while self._turn(lanes) or not self._stop.is_set():
-                    stored = queue.checkpoint()
-                    if stored is not None:
-                        self.begun, self.working = stored.copies.step > 0, stored.copies.working
-                for reader in lanes.values():
-                    reader.close()
-        except BaseException as error:  # noqa: BLE001 - it rises again in the test's thread
-            self._error = error
+    def run(self) -> None:
+        with closing(open_queue(load(self._file))) as queue:
+            lanes = {lane: queue.reader(SINK, lane, "") for lane in queue.lanes()}
+            while self._turn(lanes) or not self.stop.is_set():
+                stored = queue.checkpoint()
+                if stored is not None:
+                    self.begun, self.working = stored.copies.step > 0, stored.copies.working
+            for reader in lanes.values():
+                reader.close()
 
     def _turn(self, lanes: Mapping[str, Any]) -> int:
         count = 0

@@ -1,12 +1,11 @@
 """Two tables for copies, one with a composite text key and one with BLOBs, and a writer that changes them at full rate."""
 
 import random
-import threading
 from contextlib import closing
-from types import TracebackType
 from typing import Any
 
 from tests.fixtures.servers import Database
+from tests.support.background import Background
 from tests.support.numbers import numbered
 from tests.support.sides import mysql_connection
 
@@ -34,39 +33,22 @@ def create(source: Database, rows: int) -> None:
             )
 
 
-class Edits:
+class Edits(Background):
     """Updates, deletes, and inserts of what was deleted, in a thread until the block ends."""
 
     def __init__(self, source: Database, rows: int, seed: int) -> None:
+        super().__init__()
         self._url = source.url
         self._rows = rows
         self._random = random.Random(seed)
-        self._stop = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self.transactions = 0
 
-    def __enter__(self) -> "Edits":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            with closing(mysql_connection(self._url, autocommit=False)) as connection, connection.cursor() as cursor:
-                while not self._stop.is_set():
-                    self._edit(cursor)
-                    connection.commit()
-                    self.transactions += 1
-        except BaseException as error:  # noqa: BLE001 - it rises again in the test's thread
-            self._error = error
+    def run(self) -> None:
+        with closing(mysql_connection(self._url, autocommit=False)) as connection, connection.cursor() as cursor:
+            while not self.stop.is_set():
+                self._edit(cursor)
+                connection.commit()
+                self.transactions += 1
 
     def _edit(self, cursor: Any) -> None:
         number = self._random.randrange(self._rows)

@@ -4,14 +4,13 @@ The source logs none of it, so a connector that runs has nothing to apply; it ha
 """
 
 import random
-import threading
 from contextlib import closing
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import psycopg
 
 from tests.fixtures.servers import Database
+from tests.support.background import Background
 from tests.support.numbers import numbered
 from tests.support.sides import mysql_connection
 
@@ -86,40 +85,23 @@ def fill(source: Database, target_url: str, rows: int) -> None:
             )
 
 
-class Writer:
+class Writer(Background):
     """Changes rows of all twins in a thread until the block ends: inserts, updates and deletes, none of those whose number is
     divisible by `still`. A pause between two, else on a small machine the sink would fall behind further and further."""
 
     def __init__(self, source: Database, rows: int, still: int, seed: int) -> None:
+        super().__init__()
         self._url = source.url
         self._rows = rows
         self._still = still
         self._random = random.Random(seed)
-        self._stop = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self.transactions = 0
 
-    def __enter__(self) -> "Writer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            with closing(mysql_connection(self._url)) as connection, connection.cursor() as cursor:
-                while not self._stop.wait(_PAUSE_SECONDS):
-                    self._change(cursor)
-                    self.transactions += 1
-        except BaseException as error:  # noqa: BLE001 - it rises again in the test's thread
-            self._error = error
+    def run(self) -> None:
+        with closing(mysql_connection(self._url)) as connection, connection.cursor() as cursor:
+            while not self.stop.wait(_PAUSE_SECONDS):
+                self._change(cursor)
+                self.transactions += 1
 
     def _change(self, cursor: Any) -> None:
         twin = self._random.choice(TWINS)
