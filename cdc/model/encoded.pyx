@@ -86,15 +86,20 @@ cdef class EncodedRows:
         """The same rows, from drafts of one table version."""
         first = drafts[0]
         cdef EncodedRows rows = EncodedRows(first.db, first.table, first.schema)
-        cdef EncodedRow* row
         for draft in drafts:
-            row = rows.add()
-            row.op = ord(draft.op)
-            row.crc = key_hash(draft.db, draft.table, draft.key.values())
-            row.key = rows._json(draft.key)
-            row.before = rows._json(draft.before)
-            row.after = rows._json(draft.after)
+            rows.append(draft)
         return rows
+
+    cdef int append(self, draft) except -1:
+        """One more row, of this table version."""
+        cdef EncodedRow row
+        row.op = ord(draft.op)
+        row.crc = key_hash(draft.db, draft.table, draft.key.values())
+        row.key = self._json(draft.key)
+        row.before = self._json(draft.before)
+        row.after = self._json(draft.after)
+        self.add()[0] = row
+        return 0
 
     cdef Span _json(self, image):
         cdef bytes text = b"" if image is None else orjson.dumps(image)
