@@ -174,6 +174,27 @@ cdef class EncodedRows:
             made.after = rows.copied(self, row.after)
         return rows
 
+    def without(self, keys):
+        """The rows but for those whose keys, as JSON, are in the set `keys`; it may be this object itself."""
+        cdef set left_out = keys
+        cdef Py_ssize_t index
+        cdef EncodedRow* row
+        cdef EncodedRow made
+        cdef EncodedRows rows = EncodedRows(self.db, self.table, self.schema)
+        if not left_out:
+            return self
+        rows.reserve(self.size)
+        for index in range(self.count):
+            row = &self.rows[index]
+            if self.text(row.key) in left_out:
+                continue
+            made = row[0]
+            made.key = rows.copied(self, row.key)
+            made.before = rows.copied(self, row.before)
+            made.after = rows.copied(self, row.after)
+            rows.add()[0] = made
+        return rows
+
     cdef Span copied(self, EncodedRows other, Span span):
         cdef Span made
         made.start = self.size
