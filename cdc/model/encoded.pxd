@@ -10,7 +10,7 @@ cdef struct Span:
 
 cdef struct EncodedRow:
     uint32_t crc  # of table and folded key: what cdc.model.routing.lane_number takes modulo lanes
-    uint8_t op  # b'c', b'u', b'd'
+    uint8_t op  # b'c', b'u', b'd', b'r'
     Span key  # a JSON object of the key columns, in key order
     Span before  # a JSON object; size 0: null
     Span after
@@ -28,6 +28,7 @@ cdef class EncodedRows:
     cdef Py_ssize_t room
     cdef int reserve(self, Py_ssize_t more) except -1 nogil
     cdef EncodedRow* add(self) except NULL nogil
+    cdef int append(self, draft) except -1
     cdef Span _json(self, image)
     cdef Span copied(self, EncodedRows other, Span span)
     cdef bytes text(self, Span span)

@@ -86,15 +86,20 @@ cdef class EncodedRows:
         """The same rows, from drafts of one table version."""
         first = drafts[0]
         cdef EncodedRows rows = EncodedRows(first.db, first.table, first.schema)
-        cdef EncodedRow* row
         for draft in drafts:
-            row = rows.add()
-            row.op = ord(draft.op)
-            row.crc = key_hash(draft.db, draft.table, draft.key.values())
-            row.key = rows._json(draft.key)
-            row.before = rows._json(draft.before)
-            row.after = rows._json(draft.after)
+            rows.append(draft)
         return rows
+
+    cdef int append(self, draft) except -1:
+        """One more row, of this table version."""
+        cdef EncodedRow row
+        row.op = ord(draft.op)
+        row.crc = key_hash(draft.db, draft.table, draft.key.values())
+        row.key = self._json(draft.key)
+        row.before = self._json(draft.before)
+        row.after = self._json(draft.after)
+        self.add()[0] = row
+        return 0
 
     cdef Span _json(self, image):
         cdef bytes text = b"" if image is None else orjson.dumps(image)
@@ -167,6 +172,27 @@ cdef class EncodedRows:
             made.key = rows.copied(self, row.key)
             made.before = rows.copied(self, row.before)
             made.after = rows.copied(self, row.after)
+        return rows
+
+    def without(self, keys):
+        """The rows but for those whose keys, as JSON, are in the set `keys`; it may be this object itself."""
+        cdef set left_out = keys
+        cdef Py_ssize_t index
+        cdef EncodedRow* row
+        cdef EncodedRow made
+        cdef EncodedRows rows = EncodedRows(self.db, self.table, self.schema)
+        if not left_out:
+            return self
+        rows.reserve(self.size)
+        for index in range(self.count):
+            row = &self.rows[index]
+            if self.text(row.key) in left_out:
+                continue
+            made = row[0]
+            made.key = rows.copied(self, row.key)
+            made.before = rows.copied(self, row.before)
+            made.after = rows.copied(self, row.after)
+            rows.add()[0] = made
         return rows
 
     cdef Span copied(self, EncodedRows other, Span span):

@@ -76,6 +76,7 @@ cdef class PackedMessages:
         int[::1] table_lanes,
         int whole,
         Numbers first,
+        bint copied,
     ) except -1
     cdef void _release(self, bint ends) noexcept
     cdef object _message(self, Py_ssize_t index)

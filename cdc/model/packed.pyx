@@ -138,21 +138,24 @@ cdef class PackedMessages:
         int64_t first_row,
         int64_t total_order,
         int64_t table_order,
+        bint copied=False,
     ):
         """Adds the change events of `rows` from `start` on, the last one held, and raises `counts` by lane number.
 
         `table_lanes`: by what the key's hash gives, the lane's number, or -1 for one that is not open yet. `whole`: the place in it
         where the whole table goes, or -1. `first_row`: of `rows[0]`, as are `total_order` and `table_order`. Returns the number
         of the first row that was not added, since its lane is not open, or how many rows there are.
+
+        `copied`: as SELECT has read them. They are not counted, all have the number `first_row`, and none is held.
         """
         cdef Around around
-        cdef Numbers first = Numbers(first_row + start, total_order + start, table_order + start)
+        cdef Numbers first = Numbers(first_row + (0 if copied else start), total_order + start, table_order + start)
         around.head = text_of(pieces.head)
         around.middle = text_of(pieces.middle)
         around.behind_seq = text_of(pieces.behind_seq)
         around.behind_count = text_of(pieces.behind_count)
         around.behind_op = text_of(pieces.behind_op)
-        return self._rows(rows, start, rows.count, &around, counts, table_lanes, whole, first)
+        return self._rows(rows, start, rows.count, &around, counts, table_lanes, whole, first, copied)
 
     cdef Py_ssize_t _rows(
         self,
@@ -164,6 +167,7 @@ cdef class PackedMessages:
         int[::1] table_lanes,
         int whole,
         Numbers first,
+        bint copied,
     ) except -1:
         """See add_rows; here `first` is of the row `start`."""
         cdef Py_ssize_t fixed = around.head.size + around.middle.size + around.behind_seq.size
@@ -199,14 +203,14 @@ cdef class PackedMessages:
             # What `_release` adds is in `fixed`, so that it needs no room of its own.
             self._reserve(fixed + lane_name.size + row.key.size + row.before.size + row.after.size)
             item = self._add()
-            counts[lane] += 1
+            counts[lane] += not copied
             count = &lane_counts[lane] if lane < MOST_COUNTED else &lane_count
-            if lane < MOST_COUNTED and counted >> lane & 1:
-                count_up(count)
-            else:
+            if lane >= MOST_COUNTED or not counted >> lane & 1:
                 count_from(count, counts[lane])
                 if lane < MOST_COUNTED:
                     counted |= <uint32_t>1 << lane
+            elif not copied:
+                count_up(count)
             item.lane = lane
             item.key = self.size
             item.key_size = row.key.size
@@ -236,12 +240,15 @@ cdef class PackedMessages:
             to = put_counter(to, &total_order)
             to = put(to, b',"data_collection_order":', 25)
             to = put_counter(to, &table_order)
-            count_up(&row_number)
+            if not copied:
+                count_up(&row_number)
             count_up(&total_order)
             count_up(&table_order)
             self.size += to - begin
             item.value_size = (to - begin) - item.key_size
             self.held = True
+            if copied:
+                self._release(True)
         return end
 
     def release(self, bint ends):

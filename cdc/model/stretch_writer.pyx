@@ -190,6 +190,7 @@ def add_stretch(
                     table_lanes,
                     wholes[table],
                     first,
+                    False,
                 )
                 != event.first_row + event.row_count
             ):

@@ -25,7 +25,7 @@ from cdc.observe.logs import fields, get_logger
 from cdc.processes.backoff import Backoff
 from cdc.processes.copy_requests import COPY_WAITS, CopyAnswer, CopyRequest, split_name
 from cdc.processes.copy_throttle import Throttle
-from cdc.processes.copy_windows import Window, Windows, key_text
+from cdc.processes.copy_windows import Window, Windows, key_text, key_texts
 from cdc.processes.outbound import Outbound
 
 log = get_logger(__name__)
@@ -164,7 +164,7 @@ class Copier:
         """The rows that are there, and deletes of those that are not."""
         chunk = window.future.result()
         names = chunk.schema.key
-        there = {key_text(draft) for draft in chunk.rows}
+        there = set(key_texts(chunk.rows))
         wanted = (dict(zip(names, key, strict=True)) for key in window.wanted.keys or ())
         fingerprint = chunk.schema.fingerprint()
         absent = [

@@ -84,13 +84,15 @@ class Window:
         """Of a list also the rows that are not there."""
         names = chunk.schema.key
         listed = (orjson.dumps(dict(zip(names, key, strict=True))) for key in self.wanted.keys or ())
-        return chain(map(key_text, chunk.rows), listed)
+        return chain(key_texts(chunk.rows), listed)
 
-    def untouched(self) -> list[Draft]:
-        chunk = self.future.result()
+    def untouched(self) -> Sequence[Draft]:
+        rows = self.future.result().rows
         if not self.touched:
-            return list(chunk.rows)
-        return [draft for draft in chunk.rows if key_text(draft) not in self.touched]
+            return rows
+        if isinstance(rows, EncodedRows):
+            return rows.without(self.touched)
+        return [draft for draft in rows if key_text(draft) not in self.touched]
 
 
 def _at(point: SourcePoint) -> tuple[int, int]:

@@ -34,7 +34,7 @@ from cdc.model.routing import lane_number
 from cdc.model.schema_change import SchemaChange
 from cdc.model.stretch import Stretch
 from cdc.processes.packing import Orders, Packing, Run, pieces_of
-from cdc.processes.spread import Routing, Spreads
+from cdc.processes.spread import Routing, Spread, Spreads
 
 _FOR_EVER = Sequence(0, 10**15, 0, 0)
 _VERSION_OF = itemgetter(1, 2, 3)  # db, table and schema of a draft
@@ -309,7 +309,7 @@ class Outbound:
             if sent == count:
                 break
             packing.messages.release(False)
-            self._known(spread.names[spread.whole if spread.whole >= 0 else rows.crc(sent) % len(spread.names)])
+            self._open_for(spread, rows.crc(sent))
         self._total += count
         self._orders[db, table] += count
         if count > 1:
@@ -354,11 +354,12 @@ class Outbound:
 
     def copied(self, drafts: Many[Draft]) -> None:
         """Rows of one table version as they were read by SELECT, at the boundary where the stream stands; not counted."""
-        if not drafts:
+        if not len(drafts):
             return
         self._between("copied")
         seq = self.reached
-        _, db, table, schema, *_ = drafts[0]
+        first = drafts if isinstance(drafts, EncodedRows) else drafts[0]
+        db, table, schema = first.db, first.table, first.schema
         now_ms = int(self._now() * 1000)
         moment = Transaction(self._point, 0, None, None, now_ms * 1000)
         routing = self._routing
@@ -366,6 +367,9 @@ class Outbound:
             moment, routing.connector, routing.flavor, db, table, schema, seq[:3], seq.offset, self._base.token, False,
             None, COPIED,
         )  # fmt: skip
+        if isinstance(drafts, EncodedRows):
+            self._pack_copied(drafts, text, now_ms)
+            return
         write, end = text.writer(now_ms), end_of_message(True)
         numbers, whole, names, texts, hashed = self._spreads.of(db, table)
         for order, draft in enumerate(drafts, 1):
@@ -375,6 +379,24 @@ class Outbound:
                 numbers = self._spreads.of(db, table).numbers
             key, value = write(draft, 0, texts[place], self._counts[numbers[place]], order, order, end)
             self._add(Message(names[place], key, value))
+
+    def _pack_copied(self, rows: EncodedRows, text: EventText, now_ms: int) -> None:
+        packing = self._packing
+        if packing is None:
+            packing = self._packing = self._begin_packing()
+        pieces, sent = pieces_of(text, now_ms), 0
+        while True:
+            spread = self._spreads.of(rows.db, rows.table)
+            sent = packing.messages.add_rows(
+                rows, sent, pieces, self._counts, spread.numbers, spread.whole, 0, 1, 1, copied=True
+            )
+            if sent == len(rows):
+                return
+            self._open_for(spread, rows.crc(sent))
+
+    def _open_for(self, spread: Spread, crc: int) -> None:
+        """The lane where a row goes whose key has this hash."""
+        self._known(spread.names[spread.whole if spread.whole >= 0 else crc % len(spread.names)])
 
     def copies_are(self, copies: Copies) -> None:
         """What is still to be copied, from this boundary on; all rows that it counts as sent are sent."""

@@ -12,11 +12,14 @@ from typing import Any
 import orjson
 import pytest
 
+from cdc.binlog.decoder import load
 from cdc.binlog.port import Rows
 from cdc.binlog.rows_port import Chunk, Wanted
 from cdc.binlog.source import BinlogSource
 from cdc.model.change import Draft
+from cdc.model.compiled import EncodedRows
 from cdc.model.errors import NotUnderstood, TableRefused
+from cdc.model.routing import key_hash
 from cdc.model.schema import TableSchema
 from tests.fixtures.servers import Database
 from tests.support.own_source import fresh_database, start_own_source
@@ -39,8 +42,25 @@ def told_and_read(
         execute(database, SESSION, *change)
         items = [item for item in drain(stream, source) if isinstance(item, Rows)]
         chunk = source.chunk(Wanted(database.dbname, table, max_bytes=1 << 30), source.end())
+    must_be_read_alike(chunk, database, table, **settings)
     drafts = [draft for item in items for draft in item.drafts if draft.table == table]
     return drafts, [schema for item in items for schema in item.new_schemas if schema.table == table], chunk
+
+
+def must_be_read_alike(chunk: Chunk, database: Database, table: str, **settings: Any) -> None:
+    """In C, where the table is one for it, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDC_DECODER", "python")
+        plain = read(database, table, **settings)
+    assert not isinstance(plain.rows, EncodedRows)
+    assert (chunk.schema, chunk.last) == (plain.schema, plain.last)
+    assert list(chunk.rows) == list(plain.rows)
+    for index, draft in enumerate(plain.rows):
+        one = chunk.rows[index]
+        assert (orjson.dumps(one.key), orjson.dumps(one.after)) == (orjson.dumps(draft.key), orjson.dumps(draft.after))
+        if isinstance(chunk.rows, EncodedRows):
+            assert chunk.rows.texts(index) == (orjson.dumps(draft.key), b"", orjson.dumps(draft.after))
+            assert chunk.rows.crc(index) == key_hash(draft.db, draft.table, draft.key.values())
 
 
 def must_be_what_was_told(drafts: Sequence[Draft], schemas: Sequence[TableSchema], chunk: Chunk) -> None:
@@ -197,6 +217,32 @@ def test_a_geometry_that_mariadb_leaves_empty_in_old_rows(mariadb_db: Database) 
     assert [draft.after for draft in chunk.rows] == [draft.after for draft in drafts]
 
 
+def test_rows_larger_than_a_buffer_and_many_small_ones(any_source_db: Database) -> None:
+    drafts, schemas, chunk = told_and_read(
+        any_source_db,
+        ["CREATE TABLE t (id INT PRIMARY KEY, b LONGBLOB)"],
+        [
+            "INSERT INTO t VALUES (-1, REPEAT('x', 2000000)), (1000000, NULL)",
+            "INSERT INTO t SELECT a.n * 100 + b.n * 10 + c.n, REPEAT(CHAR(a.n USING latin1), 3000) FROM "
+            + ", ".join(f"(SELECT 0 n{''.join(f' UNION SELECT {n}' for n in range(1, 10))}) {name}" for name in "abc"),
+        ],
+    )
+    must_be_what_was_told(drafts, schemas, chunk)
+    assert isinstance(chunk.rows, EncodedRows) or load().name == "python"
+
+
+@pytest.mark.parametrize("size", [(1 << 24) - 11, (1 << 24) - 10, (1 << 24) - 9, (1 << 25) + 7])
+def test_rows_of_about_as_many_bytes_as_a_packet(any_source_db: Database, size: int) -> None:
+    """A payload of 2^24 - 1 bytes and more goes on in the next packet, which may be empty."""
+    execute(
+        any_source_db, "SET GLOBAL max_allowed_packet = 67108864", "CREATE TABLE t (id INT PRIMARY KEY, b LONGBLOB)"
+    )
+    execute(any_source_db, f"INSERT INTO t VALUES (1, REPEAT('x', {size})), (2, 'y')")
+    chunk = read(any_source_db)
+    assert [len(str((row.after or {})["b"])) for row in chunk.rows] == [(size + 2) // 3 * 4, 4]
+    must_be_read_alike(chunk, any_source_db, "t")
+
+
 def test_old_formats_of_dates_and_times_at_mariadb(mariadb_db: Database) -> None:
     execute(mariadb_db, "SET GLOBAL mysql56_temporal_format = OFF")
     try:
@@ -293,7 +339,7 @@ def test_members_with_characters_that_the_server_does_not_show_stop_where_a_row_
 def read(database: Database, table: str = "t", **settings: Any) -> Chunk:
     source: BinlogSource = open_source(database, **settings)
     try:
-        return source.chunk(Wanted(database.dbname, table))
+        return source.chunk(Wanted(database.dbname, table, max_bytes=1 << 30))
     finally:
         source.close()
 

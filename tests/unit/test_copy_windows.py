@@ -1,5 +1,6 @@
 """A chunk that was read beside the stream goes into it without the rows that changed meanwhile."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -24,9 +25,11 @@ def point(offset: int, file: str = "mysql-bin.000003") -> SourcePoint:
     return SourcePoint("s", file, offset)
 
 
-def read(*ids: int, high: int = 100, last: int | None = None) -> Chunk:
-    rows = [Draft("r", "shop", "orders", SCHEMA.fingerprint(), {"id": one}, None, {"id": one, "v": 0}) for one in ids]
-    return Chunk(SCHEMA, rows, point(high), None if last is None else (last,))
+def read(*ids: int, high: int = 100, last: int | None = None, encoded: bool = False) -> Chunk:
+    rows: Sequence[Draft] = [
+        Draft("r", "shop", "orders", SCHEMA.fingerprint(), {"id": one}, None, {"id": one, "v": 0}) for one in ids
+    ]
+    return Chunk(SCHEMA, EncodedRows.of(rows) if encoded else rows, point(high), None if last is None else (last,))
 
 
 def window(chunk: Chunk | None = None, begin: KeyRange | None = WHOLE) -> Window:
@@ -41,7 +44,7 @@ def changed(*ids: int, table: str = "orders", encoded: bool = False) -> Rows:
     return Rows(50, EncodedRows.of(drafts) if encoded else drafts)
 
 
-def ids(drafts: list[Draft]) -> list[object]:
+def ids(drafts: Sequence[Draft]) -> list[object]:
     return [draft.key["id"] for draft in drafts]
 
 
@@ -53,7 +56,7 @@ def test_what_changed_since_the_window_opened_is_left_out(encoded: bool) -> None
     windows.open(early)
     windows.saw(changed(2, encoded=encoded))
     windows.saw(changed(3, table="items", encoded=encoded))
-    early.future.set_result(read(1, 2, 3, 4))
+    early.future.set_result(read(1, 2, 3, 4, encoded=encoded))
     windows.saw(changed(4, encoded=encoded))
     assert ids(early.untouched()) == [1, 3]
 

@@ -141,6 +141,41 @@ def test_numbers_that_grow_by_a_digit_within_an_event_are_the_rendered_ones(lane
     assert messages == rendered
 
 
+def copied(checkpoint: Checkpoint, routing: Routing, chunks: list[list[Draft]], *, encodes: bool) -> tuple[Any, ...]:
+    """All messages, how many were counted, and where that ends."""
+    out = Outbound(checkpoint, routing, now=lambda: 1.5)
+    out.begin_run()
+    for number, chunk in enumerate(chunks):
+        if number % 2:
+            out.begin(Transaction(POINT, 1, None, None, 1_700_000_000_123_456))
+            out.rows(100 + number, encoded.EncodedRows.of(chunk) if encodes else chunk)
+            out.end(SourcePoint(POINT.source_id, "mysql-bin.000003", 150 + number))
+        read = [draft._replace(op="r", before=None, after=draft.after or draft.before) for draft in chunk]
+        out.copied(encoded.EncodedRows.of(read) if encodes else read)
+        out.copied(encoded.EncodedRows.of(read).cut(0, 0) if encodes else [])
+    size = out.bytes
+    messages, after = out.take()
+    return list(messages), size, after, out.lanes
+
+
+@given(checkpoints, routings, st.lists(drafts(), max_size=4))
+def test_packed_copied_rows_are_the_rendered_ones(checkpoint: Checkpoint, routing: Routing, chunks: Any) -> None:
+    assert copied(checkpoint, routing, chunks, encodes=True) == copied(checkpoint, routing, chunks, encodes=False)
+
+
+@given(drafts(), st.sets(st.integers(0, 4)))
+def test_rows_without_some_of_their_keys(rows: list[Draft], which: set[int]) -> None:
+    made = encoded.EncodedRows.of(rows)
+    texts = made.keys()
+    keys = {texts[place] for place in which if place < len(rows)} | {b"{}"}
+    left = made.without(keys)
+    kept = [place for place in range(len(rows)) if texts[place] not in keys]
+    assert [left.texts(place) for place in range(len(left))] == [made.texts(place) for place in kept]
+    assert [left.crc(place) for place in range(len(left))] == [made.crc(place) for place in kept]
+    assert list(left) == [rows[place] for place in kept]
+    assert made.without(set()) is made
+
+
 @given(st.lists(drafts(), min_size=1, max_size=1))
 def test_encoded_rows_are_the_drafts_that_they_were_made_of(made: list[list[Draft]]) -> None:
     (rows,) = made

@@ -11,25 +11,12 @@ from cdc.binlog.selecting.session import values_of
 from cdc.model.change import Value
 from cdc.model.errors import NotUnderstood
 from cdc.model.schema import Column, TableSchema
+from tests.support.text_protocol import sent
 
 TEXT = Column("v", "longtext", charset="utf8mb4")
 SCHEMA = TableSchema("d", "t", (Column("id", "int"), TEXT), ("id",))
 PROJECTION = Projection(SCHEMA, (), (), b"")
 READERS = [read_column(column, "`x`", "d.t").read for column in SCHEMA.columns]
-
-
-def sent(*values: bytes | None) -> bytes:
-    """A row as the server sends it."""
-    return b"".join(b"\xfb" if value is None else _length(len(value)) + value for value in values)
-
-
-def _length(number: int) -> bytes:
-    if number < 0xFB:
-        return bytes((number,))
-    for head, width in ((0xFC, 2), (0xFD, 3)):
-        if number < 256**width:
-            return bytes((head,)) + number.to_bytes(width, "little")
-    return b"\xfe" + number.to_bytes(8, "little")
 
 
 class Counted:

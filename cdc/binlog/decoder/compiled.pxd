@@ -4,6 +4,33 @@ from libc.stdint cimport uint8_t, uint32_t
 from cdc.model.encoded cimport EncodedRows
 
 
+cpdef enum Kind:
+    # How a column's bytes are read. `width` and `size` of a ColumnCode mean:
+    PYTHON = 0  # by the plain reader; no more is needed
+    SIGNED = 1  # width: bytes
+    UNSIGNED = 2  # width: bytes
+    YEAR = 3
+    BITS = 4  # width: bytes
+    DECIMAL = 5  # width: precision; size: scale
+    FLOAT = 6
+    DOUBLE = 7
+    DATE = 8
+    TIME = 9  # width: digits of the fraction; so of the next two
+    DATETIME = 10
+    TIMESTAMP = 11
+    UTF8 = 12  # width: bytes of the length before the value; so of the next three, and of JSON
+    ONE_BYTE = 13  # texts: (the table,) see add_one_byte_text
+    BASE64 = 14  # size: zeros are put behind the value up to this length
+    ENUM = 15  # width: bytes; texts: JSON strings, of 0 first; so of SET, there without quotes
+    SET = 16
+    JSON = 17
+
+
+cdef enum:
+    MOST_KEY_COLUMNS = 64
+    ROOM_FIXED = 128  # for each value but text, bytes, enumerations, sets and documents
+
+
 cdef struct Text:
     const uint8_t* at
     Py_ssize_t size

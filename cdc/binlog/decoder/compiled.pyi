@@ -27,10 +27,10 @@ class Kind(IntEnum):
 class GivenUp(ValueError): ...
 
 class Encoding:
-    table: TableMap
+    table: TableMap | None
     def __init__(
         self,
-        table: TableMap,
+        table: TableMap | None,
         db: str,
         table_name: str,
         fingerprint: str,

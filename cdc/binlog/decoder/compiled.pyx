@@ -36,18 +36,25 @@ cdef extern from *:
     ctypedef unsigned long long uint128 "unsigned __int128"
 
 
-cdef inline int need(EncodedRows out, Py_ssize_t more) except -1 nogil:
-    if out.capacity - out.size < more:
-        out.reserve(more)
-    return 0
-
-
+include "compiled_buffer.pxi"
 include "compiled_numbers.pxi"
 include "compiled_floats.pxi"
 include "compiled_times.pxi"
 include "compiled_text.pxi"
 include "compiled_json.pxi"
 include "compiled_plan.pxi"
+include "compiled_members.pxi"
 include "compiled_values.pxi"
 include "compiled_lane.pxi"
+include "compiled_keys.pxi"
 include "compiled_rows.pxi"
+
+
+def float_text(double number):
+    """As a DOUBLE column's value is written."""
+    cdef uint8_t[48] text
+    cdef uint64_t bits
+    memcpy(&bits, &number, 8)
+    if (bits >> 52 & 0x7FF) == 0x7FF:
+        raise ValueError("neither the server nor JSON has such a number")
+    return text[:put_float(text, bits >> 63, shortest(bits & 0x7FFFFFFFFFFFFFFFULL)) - text]

@@ -181,13 +181,3 @@ cdef inline double read_back(Decimal number) noexcept nogil:
 cdef double[23] EXACT_POWERS = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 ]
-
-
-def float_text(double number):
-    """As a DOUBLE column's value is written."""
-    cdef uint8_t[48] text
-    cdef uint64_t bits
-    memcpy(&bits, &number, 8)
-    if (bits >> 52 & 0x7FF) == 0x7FF:
-        raise ValueError("neither the server nor JSON has such a number")
-    return text[:put_float(text, bits >> 63, shortest(bits & 0x7FFFFFFFFFFFFFFFULL)) - text]

@@ -23,20 +23,6 @@ cdef int add_json(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -
     return add_byte(out, c'"')
 
 
-cdef inline int add_bytes(EncodedRows out, const uint8_t* raw, Py_ssize_t size) except -1 nogil:
-    need(out, size)
-    memcpy(out.data + out.size, raw, size)
-    out.size += size
-    return 0
-
-
-cdef inline int add_byte(EncodedRows out, uint8_t byte) except -1 nogil:
-    need(out, 1)
-    out.data[out.size] = byte
-    out.size += 1
-    return 0
-
-
 cdef int add_json_value(EncodedRows out, Document* document, int kind, Py_ssize_t start, int depth) except -1 nogil:
     cdef const uint8_t* at = document.data + start
     cdef Py_ssize_t left = document.size - start

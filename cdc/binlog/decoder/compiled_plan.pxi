@@ -1,36 +1,17 @@
 # What is known of a table's columns before the first row, laid out for C.
 
-cpdef enum Kind:
-    # How a column's bytes are read. `width` and `size` of a ColumnCode mean:
-    PYTHON = 0  # by the plain reader; no more is needed
-    SIGNED = 1  # width: bytes
-    UNSIGNED = 2  # width: bytes
-    YEAR = 3
-    BITS = 4  # width: bytes
-    DECIMAL = 5  # width: precision; size: scale
-    FLOAT = 6
-    DOUBLE = 7
-    DATE = 8
-    TIME = 9  # width: digits of the fraction; so of the next two
-    DATETIME = 10
-    TIMESTAMP = 11
-    UTF8 = 12  # width: bytes of the length before the value; so of the next three, and of JSON
-    ONE_BYTE = 13  # texts: (the table,) see add_one_byte_text
-    BASE64 = 14  # size: zeros are put behind the value up to this length
-    ENUM = 15  # width: bytes; texts: JSON strings, of 0 first; so of SET, there without quotes
-    SET = 16
-    JSON = 17
-
-
 cdef enum:
-    MOST_KEY_COLUMNS = 64
-    ROOM_FIXED = 128  # for each value but text, bytes, enumerations, sets and documents
     NOT_OURS = 1  # what Encoding.add_event answers: left to the plain decoder
     FAILED = 2  # no event of the table
+
+NO_TABLE = (1 << 48) - 1  # no table map's: the server counts from 1 up
 
 
 cdef class Encoding:
     """From the rows events of one table map to rows in the wire format, projected. Never changes; thread-safe.
+
+    `table`: the table map; None for rows that SELECT reads (cdc.binlog.selecting.text_rows), which have their own way from bytes to
+    values: of such a one, `rows` reads nothing.
 
     `columns`: for each column of the table (kind, width, size, texts, kept, never_null). `names`: of the columns, as JSON strings.
     `key`: indexes of its columns, in key order. `readers`: of Kind.PYTHON columns, (bytes, start) -> (JSON, end), by index.
@@ -45,7 +26,7 @@ cdef class Encoding:
         self.readers = readers
         self.kept_alive = []
         self.needs_python = bool(readers)
-        for index, byte in enumerate(table.table_id.to_bytes(6, "little")):
+        for index, byte in enumerate((table.table_id if table is not None else NO_TABLE).to_bytes(6, "little")):
             self.table_id[index] = byte
         self.crc = crc32(f"{db}\0{table_name}".encode("utf-8", "surrogatepass"))
         self.count = len(columns)

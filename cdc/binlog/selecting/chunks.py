@@ -24,10 +24,11 @@ from cdc.binlog.selecting import keys
 from cdc.binlog.selecting.bounds import cuts
 from cdc.binlog.selecting.condition import checked
 from cdc.binlog.selecting.digests import range_digest, range_end, row_text
-from cdc.binlog.selecting.rows import Read, read_rows
+from cdc.binlog.selecting.rows import Read, plain_reader, read_rows
 from cdc.binlog.selecting.session import Session, Sessions, values_of
 from cdc.binlog.selecting.settling import Snapshots
 from cdc.binlog.selecting.table import TablePlan, no_table, plan_table, statistics
+from cdc.binlog.selecting.text_plan import TextRows
 from cdc.binlog.server import Server
 from cdc.connect.mysql import Kind, classify, error_code, reason
 from cdc.model.change import Draft, Value
@@ -157,7 +158,7 @@ class Chunks:
         # One row more tells whether there is more.
         sql = _statement(plan, conditions, f" LIMIT {limit + 1}")
         with _blaming(where, plan.schema.name):
-            read = _read(session, plan, sql, limit, wanted.max_bytes)
+            read = _read_range(session, plan, sql, limit, wanted.max_bytes)
         if read.rows:
             self._row_bytes[name] = max(read.size / len(read.rows), _FADING * self._row_bytes.get(name, 0.0))
         if read.more and plan.ambiguous:
@@ -194,6 +195,16 @@ class Chunks:
                 for draft in _read(session, plan, sql, _NO_BOUND, _NO_BOUND).rows:
                     found.setdefault(tuple(draft.key.values()), draft)
         return list(found.values())
+
+
+def _read_range(session: Session, plan: TablePlan, sql: str, max_rows: int, max_bytes: int) -> Read:
+    """As `_read`, in C where the table is one for it."""
+    if plan.encoding is None:
+        return _read(session, plan, sql, max_rows, max_bytes)
+    plain = plain_reader(plan.readers, plan.schema, plan.projection)
+    rows = TextRows(plan.encoding, plain, max_rows, max_bytes, bool(plan.ambiguous))
+    session.gather(sql, rows)
+    return Read(rows.rows, rows.size, rows.more, rows.last)
 
 
 def _read(session: Session, plan: TablePlan, sql: str, max_rows: int, max_bytes: int) -> Read:

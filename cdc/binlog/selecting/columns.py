@@ -43,7 +43,7 @@ def read_column(column: Column, quoted: str, table: str) -> ReadColumn:
     kind = column.type
     if kind in _CHOICES:
         members = _members(column, table)
-        if _may_lack_characters(column):
+        if may_lack_characters(column):
             return ReadColumn(quoted, _shown_members(column))
         return ReadColumn(_AS_NUMBER.format(c=quoted), _CHOICES[kind](members))
     if column.charset is not None:
@@ -70,7 +70,7 @@ def unreadable(schema: TableSchema, index: int, error: ValueError) -> NotUnderst
             f"a row of {schema.name}, column {column.name}: its bytes are not text in its charset {column.charset}",
             hint="mend the value at the source, or store such bytes in a binary column",
         )
-    if _may_lack_characters(column):
+    if may_lack_characters(column):
         return NotUnderstood(
             f"a row of {schema.name}, column {column.name}: its member is one that the server shows with a ? in place of a "
             "character beyond U+FFFF, so what the column's members are is not known",
@@ -95,7 +95,7 @@ def _members(column: Column, table: str) -> tuple[str, ...]:
     return column.members
 
 
-def _may_lack_characters(column: Column) -> bool:
+def may_lack_characters(column: Column) -> bool:
     """Both servers show members in their utf8mb3, with a question mark for each character beyond U+FFFF."""
     return column.charset in _BEYOND_BMP and any("?" in member for member in column.members)
 

@@ -3,7 +3,7 @@
 Format: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_row.html.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cdc.binlog.decoder.projection import Projection
@@ -21,10 +21,10 @@ _WIDTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
 class Read(NamedTuple):
-    """`size`: bytes of `rows`, as the server sent them. `more`: there was another row. `last`: the last one of `rows` as it was
-    sent."""
+    """`rows`: EncodedRows where C has read them. `size`: their bytes, as the server sent them. `more`: there was another row.
+    `last`: the last one of `rows` as it was sent."""
 
-    rows: list[Draft]
+    rows: Sequence[Draft]
     size: int
     more: bool
     last: bytes
@@ -66,6 +66,18 @@ def read_rows(
             break
     drafts += projection.drafts(waiting)
     return Read(drafts, size, more, last)
+
+
+def plain_reader(
+    readers: Sequence[FromServer], schema: TableSchema, projection: Projection
+) -> Callable[[bytes], Draft]:
+    """From one row, as it was sent, to its draft. Raises NotUnderstood."""
+
+    def read(row: bytes) -> Draft:
+        (draft,) = projection.drafts([("r", None, _values(row, readers, schema))])
+        return draft
+
+    return read
 
 
 def _values(data: bytes, readers: Sequence[FromServer], schema: TableSchema) -> Values:

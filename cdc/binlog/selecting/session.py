@@ -17,6 +17,7 @@ from pymysql.cursors import Cursor
 
 from cdc.binlog.connection import connect, where
 from cdc.binlog.packets import PacketReader
+from cdc.binlog.selecting.text_plan import TextRows
 from cdc.model.config import SourceConfig
 from cdc.model.errors import SourceUnavailable
 
@@ -82,6 +83,34 @@ class Session:
 
     def rows(self, sql: str) -> Iterator[Sequence[bytes]]:
         """The rows of the answer as they come, some at once. Who does not read to the end leaves the session unusable."""
+        reader = self._asked(sql)
+        while reader is not None:
+            if rows := _at_hand(reader):
+                yield rows
+            elif (packet := self._row(reader)) is not None:
+                yield (bytes(packet),)
+            else:
+                break
+        self.usable = True
+
+    def gather(self, sql: str, rows: TextRows) -> None:
+        """The rows of the answer, until there is no use in more; the session is left unusable then."""
+        reader = self._asked(sql)
+        while reader is not None:
+            gathered = reader.gathered()
+            if gathered is not None:
+                start, number = rows.take(*gathered)
+                reader.go_on(start, number)
+                if rows.full:
+                    return
+            packet = self._row(reader)
+            if packet is None:
+                break
+            rows.add(packet)
+        self.usable = True
+
+    def _asked(self, sql: str) -> PacketReader | None:
+        """What reads the rows of the answer; None: it has none."""
         self.usable = False
         self._connection._execute_command(COMMAND.COM_QUERY, sql)  # type: ignore[attr-defined]
         reader = PacketReader(
@@ -91,17 +120,12 @@ class Session:
             what="the answer",
             hint="it is asked for again; look at the server's log if it goes on",
         )
-        columns = self._columns(reader)
-        if columns:
-            while True:
-                if rows := _at_hand(reader):
-                    yield rows
-                    continue
-                packet = self._packet(reader)
-                if packet[0] == _END and len(packet) < _MOST_END_BYTES:
-                    break
-                yield (bytes(packet),)
-        self.usable = True
+        return reader if self._columns(reader) else None
+
+    def _row(self, reader: PacketReader) -> memoryview | None:
+        """The next packet; None at the end."""
+        packet = self._packet(reader)
+        return None if packet[0] == _END and len(packet) < _MOST_END_BYTES else packet
 
     def _columns(self, reader: PacketReader) -> int:
         """How many columns the answer has, 0: it is none; their descriptions are passed over."""

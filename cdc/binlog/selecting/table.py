@@ -7,6 +7,7 @@ from typing import Any
 from cdc.binlog.decoder.projection import Projection
 from cdc.binlog.selecting.columns import FromServer, ReadColumn, left_out, read_column
 from cdc.binlog.selecting.keys import KeyColumn, ambiguous, key_columns, order, quoted, quoted_table
+from cdc.binlog.selecting.text_plan import Encoding, text_encoding
 from cdc.binlog.server import Server
 from cdc.binlog.tables import table_now
 from cdc.model.config import SourceConfig
@@ -23,7 +24,7 @@ class TablePlan:
 
     `definition`: what SHOW CREATE TABLE said when this was made. `prefix`: the key has a column of which only a prefix is in the
     index. `ambiguous`: places of key columns whose text may be stored in two ways. `row_bytes`: of an average row, as the
-    server's statistics have it; 0: they do not.
+    server's statistics have it; 0: they do not. `encoding`: for reading the rows in C; None: they are not for it.
     """
 
     schema: TableSchema
@@ -38,6 +39,7 @@ class TablePlan:
     prefix: bool
     ambiguous: tuple[int, ...]
     row_bytes: int
+    encoding: Encoding | None
 
 
 def plan_table(server: Server, config: SourceConfig, db: str, table: str, definition: bytes) -> TablePlan:
@@ -75,6 +77,7 @@ def plan_table(server: Server, config: SourceConfig, db: str, table: str, defini
         prefix=prefix,
         ambiguous=ambiguous(schema),
         row_bytes=row_bytes,
+        encoding=text_encoding(schema, projection),
     )
 
 
