@@ -108,8 +108,8 @@ def _bare(setting: Setting, postgresql: Server, target: PostgreSQL, table: str) 
 def _copied(
     setting: Setting, target: PostgreSQL, table: str, rows: int, decoder: str
 ) -> tuple[Run, dict[str, float], dict[str, int]]:
-    """The run, CPU seconds and most memory of each role. Sinks first, which share the lanes; then the reader, with whose first rows
-    in the queue the clock starts."""
+    """The run, CPU seconds and most memory of each role. Sinks first, which share the lanes; then the reader, with whose first
+    rows in the queue the clock starts."""
     if setting.redis is None:
         raise NotRun("Redis could not be started")
     place = connectors.Place(
