@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import apply, capture, end_to_end, growth, latency, must_reach, plots, tables
+from benchmarks import apply, capture, end_to_end, first_copy, growth, latency, must_reach, plots, tables
 from benchmarks.capture import Peers
 from benchmarks.capture_queues import Setting
 from benchmarks.children.report import NotRun
@@ -25,11 +25,12 @@ from cdc.local import Server
 from cdc.local.progress import shown
 from cdc.model.errors import LocalServerError
 
-PARTS = ("capture", "apply", "end-to-end", "growth")
+PARTS = ("capture", "apply", "end-to-end", "first-copy", "growth")
 _NEEDS = {
     "capture": ("mysql", "redis", "kafka"),
     "apply": ("mysql", "redis", "postgresql"),
     "end-to-end": ("mysql", "redis", "kafka", "postgresql"),
+    "first-copy": ("mysql", "redis", "postgresql"),
     "growth": ("mysql",),
 }
 RESULTS = Path(__file__).parent / "results"
@@ -110,10 +111,17 @@ def _parts(report: Report, sizes: Sizes, servers: dict[str, Server], folder: Pat
         assert postgresql is not None
         report.sections += apply.measure(setting, postgresql, peers, sizes, say)
 
+    def copied() -> None:
+        assert postgresql is not None
+        section, figures = first_copy.measure(setting, postgresql, sizes, decoder, say)
+        report.sections.append(section)
+        report.figures += figures
+
     steps: dict[str, tuple[Callable[[], None], ...]] = {
         "capture": (lambda: report.sections.extend(capture.measure(setting, peers, sizes, say)),),
         "apply": (applied,),
         "end-to-end": (flow, times, memory),
+        "first-copy": (copied,),
         "growth": (lambda: report.curves.extend(growth.measure(setting, sizes, say)),),
     }
     for part in report.parts:

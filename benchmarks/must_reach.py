@@ -1,12 +1,12 @@
 """The table of what must be reached, with what this run reached beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import NamedTuple
 
 from rich.table import Table
 
-from benchmarks import apply, capture, end_to_end, kafka_connect, latency
+from benchmarks import apply, capture, end_to_end, first_copy, kafka_connect, latency
 from benchmarks.results import ABSENT, Latency, Report, Section
 from benchmarks.run import Outcome
 
@@ -77,6 +77,12 @@ def lines(report: Report) -> list[Line]:
             "0.5 × the bare COPY-and-merge loop; 10 × Debezium with its JDBC sink, over a queue as ours",
             _end_to_end(report),
         ),
+        _line(
+            "first copy into an empty PostgreSQL",
+            "0.7 × `mysql --quick` piped into COPY",
+            [_against(report.section("first-copy.rows"), first_copy.PRODUCT, first_copy.BARE, 0.7, first_copy.BARE)],
+        ),
+        _copy_memory(report),
         _latency(report.latencies),
         _memory(report),
         _line(
@@ -186,10 +192,19 @@ def _latency(found: Sequence[Latency]) -> Line:
 
 
 def _memory(report: Report) -> Line:
-    what, at_least = "memory, 1 GB transaction", "reader ≤ 150 MB, sink ≤ 250 MB"
-    figures = [(report.figure("memory.reader"), 150), (report.figure("memory.sink"), 250)]
+    bounds = {"memory.reader": 150.0, "memory.sink": 250.0}
+    return _most(report, "memory, 1 GB transaction", "reader ≤ 150 MB, sink ≤ 250 MB", bounds)
+
+
+def _copy_memory(report: Report) -> Line:
+    bounds = {"copy.memory.reader": 250.0, "copy.memory.sink": 250.0}
+    return _most(report, "memory, first copy", "reader and sink ≤ 250 MB each", bounds)
+
+
+def _most(report: Report, what: str, at_least: str, bounds: Mapping[str, float]) -> Line:
+    figures = [(report.figure(key), most) for key, most in bounds.items()]
     if any(figure.value is None for figure, _ in figures):
         return Line(what, at_least, figures[0][0].reason, NOT_RUN)
-    told = ", ".join(f"{figure.key.partition('.')[2]} {figure.value:.0f} MB" for figure, _ in figures)
+    told = ", ".join(f"{figure.key.rpartition('.')[2]} {figure.value:.0f} MB" for figure, _ in figures)
     met = all(figure.value is not None and figure.value <= most for figure, most in figures)
     return Line(what, at_least, told, MET if met else NOT_MET)

@@ -24,6 +24,7 @@ class Sizes:
     # Several seconds of a turn: what a process does once, with its first rows, does not count for much.
     apply_rows: int = 400_000
     end_to_end_rows: int = 300_000
+    copy_rows: int = 1_000_000
     latency_rates: tuple[int, ...] = (100, 500, 2_000)
     latency_seconds: float = 15
     latency_warm_seconds: float = 5
@@ -48,6 +49,7 @@ QUICK = Sizes(
     huge_rows=0,
     apply_rows=20_000,
     end_to_end_rows=30_000,
+    copy_rows=40_000,
     latency_rates=(100, 500),
     latency_seconds=3,
     latency_warm_seconds=1,

@@ -29,11 +29,18 @@ class Gathered(NamedTuple):
     number: int
 
 
+def new_buffer() -> bytearray:
+    """For a reader after the other: to clear a new one takes longer than a short answer."""
+    return bytearray(_BUFFER_BYTES)
+
+
 class PacketReader:
     """Reads payloads; verifies the packets' running number. Not thread-safe, but `close` may be called from another thread.
 
     `where` names the server in errors, `what` that which broke, `hint` what to do about it. No bytes at all for
     `silence_seconds` is a broken connection: the server was asked for heartbeats.
+
+    `buffer`: one of `new_buffer`, whose last reader is of no more use; None: a new one.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class PacketReader:
         *,
         what: str = "the binlog stream",
         hint: str = "it is opened again at the last boundary; look at the server's log if it goes on",
+        buffer: bytearray | None = None,
     ) -> None:
         self._sock = sock
         self._where = where
@@ -52,7 +60,7 @@ class PacketReader:
         self._hint = hint
         self._silence_seconds = silence_seconds
         self._number = expected_number
-        self._buffer = bytearray(_BUFFER_BYTES)
+        self._buffer = new_buffer() if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0

@@ -39,6 +39,8 @@ from cdc.target.port import AT_ONCE_CHANGES, LaneWriter
 log = get_logger(__name__)
 
 _IDLE_WAIT_SECONDS = 0.5
+_GATHER_SECONDS = 0.25
+_GATHER_WAIT_SECONDS = 0.02
 _BARRIER_POLL_SECONDS = 0.05
 _BUSY_ATTEMPTS = 8
 _REFUSED_ATTEMPTS = 4  # about two seconds, in which another lane may apply what a constraint waits for
@@ -95,6 +97,8 @@ class LaneWorker:
         self._open = False
         self._patient = False
         self._copies = ""
+        self._gathered_bytes = 0
+        self._gather_until = 0.0
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """`beat` is called at every turn: a lane that does not turn is stuck."""
@@ -103,10 +107,13 @@ class LaneWorker:
             while not stop.is_set():
                 self._held.require()
                 beat()
+                count = self._gate.count
                 received = self._read()
                 failpoint("sink.received")
                 self._take_all(received, stop)
-                if received:
+                if received and self._gate.count == count and self._gathers(received):
+                    continue
+                if received or self._gathered_bytes:
                     self._flush()
                 else:
                     self._metrics.caught_up(self._lane)
@@ -114,9 +121,22 @@ class LaneWorker:
             self._writer.rollback()
             self._reader.close()
 
+    def _gathers(self, received: Sequence[Received]) -> bool:
+        """Of messages none of which was counted. Rows that were copied wait for others, so long as nothing else waits with them:
+        readers send a chunk in parts, and to commit each part costs more than its rows."""
+        if not len(self._pending) or self._open:
+            return False
+        if not self._gathered_bytes:
+            self._gather_until = time.monotonic() + _GATHER_SECONDS
+        self._gathered_bytes += _value_bytes(received)
+        sink = self._duty.sink
+        full = len(self._pending) >= sink.batch_rows or self._gathered_bytes >= sink.batch_bytes // 2
+        return not full and time.monotonic() < self._gather_until
+
     def _read(self) -> Sequence[Received]:
+        wait = _GATHER_WAIT_SECONDS if self._gathered_bytes else _IDLE_WAIT_SECONDS
         try:
-            return self._reader.read(_IDLE_WAIT_SECONDS)
+            return self._reader.read(wait)
         except Gap as gap:
             self._skip(gap)
             self._reader.pass_gap()
@@ -228,6 +248,7 @@ class LaneWorker:
 
     def _flush(self) -> None:
         """Commits all that may be shown; of a transaction larger than a batch, applies what there is."""
+        self._gathered_bytes = 0
         self._pending.reach(self._gate.progress)
         if self._pending.moved:
             changes, progress = self._pending.take_ready()
@@ -402,3 +423,7 @@ class LaneWorker:
         if home != marker.lane:
             return home in lanes and lanes[home].watermark >= marker.seq
         return all(lane in lanes and reached(lanes[lane], marker.seq) for lane in marker.content["lanes"])
+
+
+def _value_bytes(received: Sequence[Received]) -> int:
+    return received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)

@@ -16,7 +16,7 @@ from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
 from cdc.binlog.connection import connect, where
-from cdc.binlog.packets import PacketReader
+from cdc.binlog.packets import PacketReader, new_buffer
 from cdc.binlog.selecting.text_plan import TextRows
 from cdc.model.config import SourceConfig
 from cdc.model.errors import SourceUnavailable
@@ -59,6 +59,7 @@ class Session:
         self._connection = connection
         self._where = where(config.url)
         self._silence_seconds = _SILENCE_SECONDS
+        self._buffer = new_buffer()
         self.usable = True
 
     def prepare(self, flavor: str) -> None:
@@ -119,6 +120,7 @@ class Session:
             self._silence_seconds,
             what="the answer",
             hint="it is asked for again; look at the server's log if it goes on",
+            buffer=self._buffer,
         )
         return reader if self._columns(reader) else None
 
