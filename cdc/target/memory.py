@@ -25,6 +25,7 @@ from cdc.target.memory_rows import MemoryRows
 from cdc.target.memory_schema import change_schema
 from cdc.target.memory_store import Lane, MemoryStore, Overlay, forget, store
 from cdc.target.port import ColumnFinding, Expected, StoredLetter
+from cdc.target.row_images import MISSING_ROW_HINT
 from cdc.target.rows_port import TableRows
 from cdc.target.settling import expect_dropped, lanes_of
 from cdc.target.sql.names import shown, target_name
@@ -358,5 +359,5 @@ def _missing(table: str, columns: Sequence[str], key: Key) -> RowRefused:
     named = ", ".join(f"{name}={shown(str(value))}" for name, value in zip(columns, key, strict=True))
     return RowRefused(
         f"table {shown(table)} lacks the row {named} that an update is for",
-        hint="`cdc replay` brings it back; sink.missing_rows: insert takes whole rows as inserts",
+        hint=MISSING_ROW_HINT,
     )

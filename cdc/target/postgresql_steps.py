@@ -11,6 +11,7 @@ from cdc.model.change import Row
 from cdc.model.errors import CdcError, RowRefused
 from cdc.target.postgresql_bulk import Shape, copy_text, key_records, records
 from cdc.target.postgresql_errors import ROW_HINT, kind_of, mapped
+from cdc.target.row_images import MISSING_ROW_HINT
 from cdc.target.sql.names import shown
 from cdc.target.sql.plan import TablePlan
 
@@ -95,7 +96,7 @@ def place_of(error: psycopg.Error, step: Step, row: Any | None) -> str:
 def missing_row(plan: TablePlan, key: Sequence[str]) -> RowRefused:
     return RowRefused(
         f"table {shown(str(plan.name))} lacks the row {_named(plan, key)} that an update is for",
-        hint="`cdc replay` brings it back; sink.missing_rows: insert takes whole rows as inserts",
+        hint=MISSING_ROW_HINT,
     )
 
 

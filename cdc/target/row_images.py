@@ -6,6 +6,11 @@ from cdc.model.errors import RowRefused
 from cdc.target.sql.names import shown
 from cdc.target.sql.plan import TablePlan
 
+MISSING_ROW_HINT = (
+    "set sink.missing_rows to insert, which takes whole rows as inserts, and start the sink again; or sink.on_error to "
+    "dead_letter, and then `cdc dlq retry`. A rewind, a refresh and `verify --repair` come behind this change, and wait for it"
+)
+
 
 def sorted_by_image(plan: TablePlan, batch: TableBatch) -> tuple[list[Row], list[Row]]:
     """The batch's updates, whole and partial. Raises RowRefused for a row without its key or with a column that the schema has
@@ -39,7 +44,7 @@ def key_of(plan: TablePlan, row: Row) -> Key:
 def missing_row(plan: TablePlan, key: Key) -> RowRefused:
     return RowRefused(
         f"table {shown(str(plan.name))} has no row with the key {shown_key(plan, key)} to update",
-        hint="`cdc replay` brings missing rows back; sink.missing_rows: insert takes whole rows as inserts",
+        hint=MISSING_ROW_HINT,
     )
 
 

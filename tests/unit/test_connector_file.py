@@ -76,6 +76,8 @@ def test_a_worked_example_can_be_pointed_at_other_servers(tmp_path: Path) -> Non
     }
 
 
+_REPLICAS, _LAG = "source.snapshot.replicas", "source.snapshot.max_replica_lag_seconds"
+
 # What is changed in GOOD, and the line, the key, and words of the complaint.
 BAD: list[tuple[str, str, str, int, str, str]] = [
     ("unknown key", "lanes: 4", "lanse: 4", 8, "queue.lanse", "did you mean `lanes`?"),
@@ -121,6 +123,11 @@ BAD: list[tuple[str, str, str, int, str, str]] = [
     ("open reference", "${PASSWORD}", "${PASSWORD", 3, "source.url", "neither ${NAME}"),
     ("missing file", "${PASSWORD}", "${file:/nowhere/x}", 3, "source.url", "No such file or directory"),
     ("snapshot", "server_id: 5401", "server_id: 5401\n  snapshot: {parallel: 0}", 5, "source.snapshot.parallel", "1"),
+    ("replicas", "server_id: 5401", "server_id: 5401\n  snapshot: {replicas: [mysql://c]}", 5, _REPLICAS, "how far"),
+    ("replica", "server_id: 5401", "server_id: 5401\n  snapshot: {replicas: [redis://c]}", 5, _REPLICAS, "mysql://"),
+    ("no replicas", "server_id: 5401", "server_id: 5401\n  snapshot: {max_replica_lag_seconds: 3}", 5, _LAG, "needs replicas"),
+    ("every", "sink:", "verify: {every: 6}\nsink:", 9, "verify.every", "put it in quotes"),
+    ("length of time", "sink:", "verify: {every: soon}\nsink:", 9, "verify.every", "90s, 30m, 6h or 1d"),
     ("mask without salt", "server_id: 5401", "server_id: 5401\n  mask_columns: [a.b.c]", 5, "source.mask_columns", "needs"),
     ("column pattern", "server_id: 5401", "server_id: 5401\n  exclude_columns: [b.c]", 5, "source.exclude_columns", "db.table"),
     ("kafka's key", "lanes: 4", "topic: x", 8, "queue.topic", "topic is for Kafka"),

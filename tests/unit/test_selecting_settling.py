@@ -1,6 +1,6 @@
 """Which sessions may be in a commit, and how a table is cut: pure parts."""
 
-from cdc.binlog.selecting.bounds import steps
+from cdc.binlog.selecting.bounds import Stretch, guesses, steps
 from cdc.binlog.selecting.settling import Committing, Thread, of_xa, place, still_pending
 from cdc.model.position import FilePosition
 
@@ -42,3 +42,12 @@ def test_a_table_is_cut_at_equal_distances() -> None:
     assert steps(1, 3, 10) == [2]
     assert steps(5, 5, 3) == []
     assert steps(-(2**63), 2**64, 2) == [2**62]
+
+
+def test_cuts_lie_where_the_rows_do() -> None:
+    assert guesses([Stretch(0, 100, 1000)], 4) == [25, 50, 75]
+    close_together = [Stretch(0, 100, 0), Stretch(100, 110, 900), Stretch(110, 200, 100)]
+    assert guesses(close_together, 2) == [105]
+    assert guesses(close_together, 4) == [102, 105, 108]
+    assert guesses([Stretch(0, 1, 1000), Stretch(1, 100, 0)], 4) == [0]
+    assert guesses([Stretch(0, 100, 0)], 4) == []

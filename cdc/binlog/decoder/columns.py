@@ -7,7 +7,16 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Table__map
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cdc.binlog.decoder import json_binary, mariadb_types, numeric, old_temporal, spatial, strings, temporal
+from cdc.binlog.decoder import (
+    json_binary,
+    mariadb_types,
+    numeric,
+    old_temporal,
+    second_codes,
+    spatial,
+    strings,
+    temporal,
+)
 from cdc.binlog.decoder.charsets import BYTES_PER_CHARACTER, TextDecoder, text_decoder
 from cdc.binlog.decoder.compressed import inflated
 from cdc.binlog.decoder.cursor import damaged
@@ -217,6 +226,8 @@ def _text(
     decode = text_decoder(facts.charset or "")
     if decode is None:
         return Unreadable(column, f"is text {_in_charset(facts)}, which is not read yet")
+    if facts.key_of:
+        decode = second_codes.of_a_key(decode, facts.charset, facts.key_of, facts.name)
     return Readable(column, strings.text(prefix, through(decode)))
 
 

@@ -14,6 +14,7 @@ from cdc.binlog.decoder.metadata import GEOMETRY_KINDS
 from cdc.binlog.decoder.plan import Plan, Reader
 from cdc.binlog.decoder.port import TableMap
 from cdc.binlog.decoder.projection import Hasher, Projection
+from cdc.binlog.decoder.second_codes import SECOND_CODES
 from cdc.model.schema import Column
 
 _MOST_BYTES = 8  # of a number
@@ -46,8 +47,10 @@ def encoding(table: TableMap, projection: Projection) -> Encoding | None:
     masked = set(projection.masked)
     if any(columns[place].type in _NOT_BY_JSON and names[place] not in masked for place in key):
         return None
+    # The plain reader refuses text of a key that has two codes.
+    plain = masked | {columns[place].name for place in key if columns[place].charset in SECOND_CODES}
     codes = [
-        PLAIN if column.name in masked else column_code(column, code, metadata)
+        PLAIN if column.name in plain else column_code(column, code, metadata)
         for column, code, metadata in zip(columns, plan.layout.codes, plan.layout.metadatas, strict=True)
     ]
     readers = {

@@ -45,7 +45,7 @@ def eucjpms(raw: bytes) -> str:
     """Raises UnicodeDecodeError for bytes that the charset does not define."""
     if raw.isascii():
         return raw.decode("ascii")
-    return "".join([_of_windows(code) for code in _codes(raw)])
+    return "".join([_of_windows(code) for code in codes(raw)])
 
 
 def ujis(raw: bytes) -> str:
@@ -53,15 +53,16 @@ def ujis(raw: bytes) -> str:
     try:
         text = raw.decode("euc_jp")
     except UnicodeDecodeError:
-        text = "".join([_user_defined(code) or code.decode("euc_jp") for code in _codes(raw)])
+        text = "".join([_user_defined(code) or code.decode("euc_jp") for code in codes(raw)])
     return text.replace("\uff3c", "\\")
 
 
-def _codes(raw: bytes) -> list[bytes]:
-    codes: list[bytes] = _CODE.findall(raw)
-    if sum(map(len, codes)) != len(raw):
+def codes(raw: bytes) -> list[bytes]:
+    """Of each character. Raises UnicodeDecodeError where they do not cut the bytes up."""
+    found: list[bytes] = _CODE.findall(raw)
+    if sum(map(len, found)) != len(raw):
         raise _undefined(raw)
-    return codes
+    return found
 
 
 @lru_cache(maxsize=32768)

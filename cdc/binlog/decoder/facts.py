@@ -26,7 +26,7 @@ class ColumnFacts(NamedTuple):
     `charset`, `collation`: by name; `charset` is None where the collation is not known here, or nothing is said. `members`: bytes
     in that charset from the event, text from the history. `kind`: the exact type, where the code has several and something
     tells. `length`: a vector's dimensions. `scale`: digits of the fraction according to the history, for the old temporal
-    types, whose events do not say.
+    types, whose events do not say. `key_of`: the table (db.table) whose key the column belongs to, or "".
     """
 
     name: str
@@ -40,6 +40,7 @@ class ColumnFacts(NamedTuple):
     kind: str | None = None
     length: int | None = None
     scale: int | None = None
+    key_of: str = ""
 
 
 class Layout(NamedTuple):

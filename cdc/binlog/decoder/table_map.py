@@ -25,13 +25,13 @@ def read_table_map(body: bytes | memoryview, known: TableSchema | None = None) -
     _require_names(name, layout, optional, known)
     texts = text_collations(layout, optional, known)
     facts = FactsOf(layout, optional, texts, known, name).columns()
-    described = [describe(each) for each in facts]
-    if optional.names is None and known is not None:
-        require_agreement(name, facts, described, known)
     names = [each.name for each in facts]
     if any(index >= len(names) for index in (*optional.key, *optional.prefix_key)):
         raise damaged(f"table map event of {name}: the primary key has a column that the table lacks")
     key = known.key if optional.names is None and known is not None else _key(optional, names)
+    described = [describe(each._replace(key_of=name) if each.name in key else each) for each in facts]
+    if optional.names is None and known is not None:
+        require_agreement(name, facts, described, known)
     return TableMap(
         table_id=table_id,
         db=db,

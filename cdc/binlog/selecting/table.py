@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdc.binlog.decoder.charsets import text_decoder
 from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.decoder.second_codes import of_a_key
 from cdc.binlog.selecting.columns import FromServer, ReadColumn, left_out, read_column
 from cdc.binlog.selecting.keys import KeyColumn, ambiguous, key_columns, order, quoted, quoted_table
 from cdc.binlog.selecting.text_plan import Encoding, text_encoding
@@ -12,7 +14,7 @@ from cdc.binlog.server import Server
 from cdc.binlog.tables import table_now
 from cdc.model.config import SourceConfig
 from cdc.model.errors import TableRefused
-from cdc.model.schema import TableSchema
+from cdc.model.schema import Column, TableSchema
 from cdc.model.table_version import TableVersion
 
 
@@ -58,7 +60,7 @@ def plan_table(server: Server, config: SourceConfig, db: str, table: str, defini
     descending, prefix = _parts(server, schema, index)
     key = key_columns(schema, projection.masked, descending)
     read = [
-        read_column(column, quoted(column.name), schema.name) if place in projection.kept else left_out()
+        _read_column(schema, column) if place in projection.kept else left_out()
         for place, column in enumerate(schema.columns)
     ]
     of_key = [read[[column.name for column in schema.columns].index(name)] for name in schema.key]
@@ -79,6 +81,15 @@ def plan_table(server: Server, config: SourceConfig, db: str, table: str, defini
         row_bytes=row_bytes,
         encoding=text_encoding(schema, projection),
     )
+
+
+def _read_column(schema: TableSchema, column: Column) -> ReadColumn:
+    """A key's text is refused where the decoder refuses it."""
+    found = read_column(column, quoted(column.name), schema.name)
+    decode = text_decoder(column.charset or "")
+    if column.name not in schema.key or found.read is not decode:
+        return found
+    return found._replace(read=of_a_key(decode, column.charset, schema.name, column.name))
 
 
 def _listed(read: Sequence[ReadColumn]) -> str:
