@@ -40,7 +40,7 @@ log = get_logger(__name__)
 
 _IDLE_WAIT_SECONDS = 0.5
 _GATHER_SECONDS = 0.25
-_GATHER_WAIT_SECONDS = 0.02
+_GATHER_WAIT_SECONDS = 0.03
 _BARRIER_POLL_SECONDS = 0.05
 _BUSY_ATTEMPTS = 8
 _REFUSED_ATTEMPTS = 4  # about two seconds, in which another lane may apply what a constraint waits for
@@ -111,7 +111,9 @@ class LaneWorker:
                 received = self._read()
                 failpoint("sink.received")
                 self._take_all(received, stop)
-                if received and self._gate.count == count and self._gathers(received):
+                if self._gate.count == count and self._gathers(received):
+                    # Then many come at once: to take each few as they come costs the queue and this process more.
+                    stop.wait(_GATHER_WAIT_SECONDS)
                     continue
                 if received or self._gathered_bytes:
                     self._flush()
@@ -122,9 +124,9 @@ class LaneWorker:
             self._reader.close()
 
     def _gathers(self, received: Sequence[Received]) -> bool:
-        """Of messages none of which was counted. Rows that were copied wait for others, so long as nothing else waits with them:
-        readers send a chunk in parts, and to commit each part costs more than its rows."""
-        if not len(self._pending) or self._open:
+        """Whether rows that were copied wait for others; `received` came last, and was not counted. Readers send a chunk in
+        parts, and to commit each part costs more than its rows. A change never waits."""
+        if not len(self._pending) or self._open or not (received or self._gathered_bytes):
             return False
         if not self._gathered_bytes:
             self._gather_until = time.monotonic() + _GATHER_SECONDS
@@ -134,9 +136,8 @@ class LaneWorker:
         return not full and time.monotonic() < self._gather_until
 
     def _read(self) -> Sequence[Received]:
-        wait = _GATHER_WAIT_SECONDS if self._gathered_bytes else _IDLE_WAIT_SECONDS
         try:
-            return self._reader.read(wait)
+            return self._reader.read(0 if self._gathered_bytes else _IDLE_WAIT_SECONDS)
         except Gap as gap:
             self._skip(gap)
             self._reader.pass_gap()

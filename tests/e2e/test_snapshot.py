@@ -219,9 +219,9 @@ def test_a_queue_that_is_lost_while_tables_are_copied_leaves_nothing_out(
                 a_moment()
                 raw.flushall()
                 until(
-                    lambda number=number: reader.text().count("the queue lost") >= number,  # type: ignore[misc]
+                    lambda number=number: reader.text().count("action=reader.started") > number,  # type: ignore[misc]
                     60,
-                    "the loss is noticed",
+                    "the loss is noticed, be it by the queue or by the lease, and reading begins again",
                 )
         fleet.drain(120)
         fleet.no_traceback()

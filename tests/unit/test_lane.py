@@ -229,49 +229,63 @@ class _Enough(Exception):
     pass
 
 
-def parts_of_a_copy(parts: int, *, with_change: bool = False) -> list[Sequence[Message]]:
-    """An epoch marker with the first of them; a change stands between the first two."""
+def parts_of_a_copy(changes_behind: Sequence[int]) -> list[Sequence[Message]]:
+    """An epoch marker with the first of three parts of two rows; behind some of them a change."""
     out = Outbound(Checkpoint(1, POINT, 1, "f"), Routing("shop", "mysql", 1), now=lambda: 0.0)
     out.begin_run()
     found = []
-    for part in range(parts):
-        if with_change and part == 1:
-            out.begin(Transaction(POINT, 1, None, None, 1))
-            out.rows(100, [Draft("c", "shop", "items", SCHEMA.fingerprint(), {"id": 9}, None, {"id": 9})])
-            out.end(SourcePoint("s", "m.000001", 900))
-            found.append(out.take()[0])
+    for part in range(3):
         rows = [{"id": 10 * part + number} for number in range(2)]
         out.copied([Draft("r", "shop", "items", SCHEMA.fingerprint(), row, None, row) for row in rows])
         found.append(out.take()[0])
+        if part in changes_behind:
+            row = {"id": 100 + part}
+            out.begin(Transaction(SourcePoint("s", "m.000001", 100 * part + 50), 1, None, None, 1))
+            out.rows(100 * part + 60, [Draft("c", "shop", "items", SCHEMA.fingerprint(), row, None, row)])
+            out.end(SourcePoint("s", "m.000001", 100 * part + 90))
+            found.append(out.take()[0])
     return found
 
 
 @pytest.mark.parametrize(
-    ("settings", "with_change", "commits"),
-    [((5000,), False, 1), ((4,), False, 2), ((5000,), True, 2)],
-    ids=["one after the other", "until a batch is full", "until a change comes"],
+    ("batch_rows", "changes_behind", "commits"),
+    [(5000, (2,), 1), (4, (2,), 2), (5000, (0, 2), 2)],
+    ids=["until a change comes", "until a batch is full", "anew behind a change"],
 )
 def test_copied_rows_wait_for_others_and_changes_do_not(
-    settings: tuple[int], with_change: bool, commits: int, monkeypatch: pytest.MonkeyPatch
+    batch_rows: int, changes_behind: Sequence[int], commits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
+    seen: list[Progress] = []
     commit = MemoryWriter.commit
+
+    def counted(self: MemoryWriter, progress: Progress) -> None:
+        seen.append(progress)
+        commit(self, progress)
+
     monkeypatch.setattr(MemoryWriter, "apply_at_once", lambda *_: False)
-    monkeypatch.setattr(
-        MemoryWriter, "commit", lambda self, progress: [seen.append(progress.count), commit(self, progress)]
-    )
+    monkeypatch.setattr(MemoryWriter, "commit", counted)
     monkeypatch.setattr("cdc.processes.lane._GATHER_SECONDS", 60)
-    monkeypatch.setattr("cdc.processes.lane._GATHER_WAIT_SECONDS", 0.01)
-    lane = Lane("stop", *settings)
-    parts = iter(parts_of_a_copy(3, with_change=with_change))
+    lane = Lane("stop", batch_rows)
+    parts = iter(parts_of_a_copy(changes_behind))
 
     def each_turn(_: Held) -> None:
         if (part := next(parts, None)) is not None:
             lane.publish(*part)
-        elif len(lane.rows()) == 6 + with_change:
+        elif len(lane.rows()) == 6 + len(changes_behind):
             raise _Enough
 
     with pytest.raises(_Enough):
         lane.work(whole_transactions=False, turns=0, then=each_turn)
-    assert lane.rows() == sorted([0, 1, 10, 11, 20, 21, *([9] if with_change else [])])
     assert len(seen) == commits
+
+
+def test_copied_rows_wait_for_a_moment_only() -> None:
+    lane = Lane("stop")
+    lane.publish(*parts_of_a_copy(())[0])
+
+    def each_turn(_: Held) -> None:
+        if lane.rows() == [0, 1]:
+            raise _Enough
+
+    with pytest.raises(_Enough):
+        lane.work(whole_transactions=True, turns=0, then=each_turn)

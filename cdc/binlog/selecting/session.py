@@ -108,6 +108,8 @@ class Session:
             if packet is None:
                 break
             rows.add(packet)
+            if rows.full:
+                return
         self.usable = True
 
     def _asked(self, sql: str) -> PacketReader | None:
