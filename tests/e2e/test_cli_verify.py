@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,10 @@ class Verified:
 
 @pytest.fixture
 def verified(source: Database, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Verified]:
-    with fresh_target(request, "postgresql") as pg, fresh_target(request, "mysql") as mysql:
-        sinks = {"postgresql": pg, "mysql": mysql, "sqlite": f"sqlite:///{tmp_path / 'target.db'}"}
+    """From MySQL to each kind of target. How a target is read does not depend on the source, so from MariaDB to one of them."""
+    with ExitStack() as stack:
+        kinds = ALL if source.server.kind == "mysql" else ALL[:1]
+        sinks = {kind: stack.enter_context(fresh_target(request, kind)) for kind in kinds}
         yield Verified(source, sinks, tmp_path)
 
 
@@ -105,7 +107,7 @@ def test_what_is_planted_at_each_target_is_found_with_keys_and_columns_and_nothi
     verified.fill()
     with verified.running():
         tables = verified.found(status=0)
-        assert {*tables} == {(sink, table) for sink in ALL for table in ("orders", "places")}
+        assert {*tables} == {(sink, table) for sink in verified.sinks for table in ("orders", "places")}
         assert {one["rows"] for (_, table), one in tables.items() if table == "orders"} == {500}
         assert all(_counts(one) == (0, 0, 0, 0, 0) for one in tables.values())
         assert all(one["rows_per_second"] > 0 for one in tables.values())
@@ -117,7 +119,7 @@ def test_what_is_planted_at_each_target_is_found_with_keys_and_columns_and_nothi
         verified.at_all("DELETE FROM places WHERE name = 'B' AND n = 0")
         verified.at_all("INSERT INTO places VALUES ('Zürich', 7, 1)")
         tables = verified.found(status=1)
-        for sink in ALL:
+        for sink in verified.sinks:
             orders, places = tables[sink, "orders"], tables[sink, "places"]
             assert _counts(orders) == _counts(places) == (1, 1, 1, 0, 0)
             assert _rows(orders) == {
@@ -133,7 +135,7 @@ def test_what_is_planted_at_each_target_is_found_with_keys_and_columns_and_nothi
             assert all("source" not in one for one in orders["differences"])
 
         # Once more for people, and with the values.
-        done = verified.verify("--sink", "mysql", "--table", "*.orders", "--values")
+        done = verified.verify("--sink", "postgresql", "--table", "*.orders", "--values")
         assert done.returncode == 1
         assert "different id=1 in total (total: 1.25 ≠ 1.26)" in done.stdout
         assert "missing id=300 (id=300, total=300.25" in done.stdout
@@ -147,14 +149,16 @@ def _rows(one: dict[str, Any]) -> set[tuple[str, tuple[Any, ...], tuple[str, ...
     return {(row["kind"], tuple(row["key"].values()), tuple(row["columns"])) for row in one["differences"]}
 
 
-@pytest.mark.parametrize(("source", "queue"), [("mysql", "redis"), ("mariadb", "memory")], indirect=["source"])
+@pytest.mark.parametrize(
+    ("source", "queue", "kinds"), [("mysql", "redis", ALL), ("mariadb", "memory", ("sqlite",))], indirect=["source"]
+)
 def test_no_false_alarm_under_a_write_load_and_what_is_planted_is_found_all_the_same(
-    source: Database, queue: str, request: pytest.FixtureRequest, tmp_path: Path
+    source: Database, queue: str, kinds: Sequence[str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     connection = mysql_connection(source.url, autocommit=False)
     request.addfinalizer(connection.close)
-    with fresh_target(request, "postgresql") as pg, fresh_target(request, "mysql") as mysql:
-        sinks = {"postgresql": pg, "mysql": mysql, "sqlite": f"sqlite:///{tmp_path / 'target.db'}"}
+    with ExitStack() as stack:
+        sinks = {kind: stack.enter_context(fresh_target(request, kind)) for kind in kinds}
         verified = Verified(source, sinks, tmp_path, **queue_sections(queue, request))
         work = Work(connection, seed=secrets.randbelow(10**6))
         work.create()
@@ -162,7 +166,7 @@ def test_no_false_alarm_under_a_write_load_and_what_is_planted_is_found_all_the_
         with verified.running() as process, Load(work, pause_seconds=0.005) as load:
             load.more(100)
             before = load.transactions
-            assert len(verified.found(status=0)) == 12
+            assert len(verified.found(status=0)) == 4 * len(kinds)
             assert load.transactions > before
             verified.at_all("UPDATE orders SET note = 'planted' WHERE id = 77")
             verified.at_all("DELETE FROM places WHERE name = 'zz' AND n = 5")
