@@ -85,13 +85,30 @@ class Verified:
         return {(one["sink"], one["table"].partition(".")[2]): one for one in document["tables"]}
 
 
-@pytest.fixture
-def verified(source: Database, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Verified]:
-    """From MySQL to each kind of target. How a target is read does not depend on the source, so from MariaDB to one of them."""
+@contextmanager
+def _verified(source: Database, kinds: Sequence[str], request: pytest.FixtureRequest) -> Iterator[Verified]:
     with ExitStack() as stack:
-        kinds = ALL if source.server.kind == "mysql" else ALL[:1]
         sinks = {kind: stack.enter_context(fresh_target(request, kind)) for kind in kinds}
-        yield Verified(source, sinks, tmp_path)
+        yield Verified(source, sinks, request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture
+def verified(source: Database, request: pytest.FixtureRequest) -> Iterator[Verified]:
+    """From MySQL to each kind of target. How a target is read does not depend on the source, so from MariaDB to one of them."""
+    with _verified(source, ALL if source.server.kind == "mysql" else ALL[:1], request) as found:
+        yield found
+
+
+@pytest.fixture
+def at_postgresql(source: Database, request: pytest.FixtureRequest) -> Iterator[Verified]:
+    with _verified(source, ("postgresql",), request) as found:
+        yield found
+
+
+@pytest.fixture
+def at_sqlite(source: Database, request: pytest.FixtureRequest) -> Iterator[Verified]:
+    with _verified(source, ("sqlite",), request) as found:
+        yield found
 
 
 def _counts(one: dict[str, Any]) -> tuple[int, int, int, int, int]:
@@ -205,55 +222,55 @@ def test_only_what_a_sink_takes_is_compared_under_its_own_name_without_what_is_h
 
 
 @ONE_SOURCE
-def test_a_masked_key_is_said_and_the_other_tables_are_compared(verified: Verified) -> None:
-    db = verified.source.dbname
-    verified.document["source"] |= {"mask_columns": [f"{db}.orders.id"], "mask_salt": "salt"}
-    verified.fill(20)
-    with verified.running():
-        tables = verified.found("--sink", "sqlite", status=1)
+def test_a_masked_key_is_said_and_the_other_tables_are_compared(at_sqlite: Verified) -> None:
+    db = at_sqlite.source.dbname
+    at_sqlite.document["source"] |= {"mask_columns": [f"{db}.orders.id"], "mask_salt": "salt"}
+    at_sqlite.fill(20)
+    with at_sqlite.running():
+        tables = at_sqlite.found("--sink", "sqlite", status=1)
     assert tables["sqlite", "orders"]["result"] == "not compared"
     assert "mask" in tables["sqlite", "orders"]["problem"]["text"]
     assert tables["sqlite", "places"]["result"] == "equal"
 
 
 @ONE_SOURCE
-def test_a_table_that_is_gone_at_the_target_is_said_once(verified: Verified) -> None:
-    verified.fill(60)
-    with verified.running():
-        verified.found(status=0)
-        verified.at("postgresql", "DROP TABLE orders")
-        tables = verified.found("--sink", "postgresql", status=1)
+def test_a_table_that_is_gone_at_the_target_is_said_once(at_postgresql: Verified) -> None:
+    at_postgresql.fill(60)
+    with at_postgresql.running():
+        at_postgresql.found(status=0)
+        at_postgresql.at("postgresql", "DROP TABLE orders")
+        tables = at_postgresql.found("--sink", "postgresql", status=1)
         orders = tables["postgresql", "orders"]
         assert _counts(orders) == (60, 0, 0, 0, 0)
         assert (orders["note"], orders["differences"]) == ("the target has no such table", [])
         assert tables["postgresql", "places"]["result"] == "equal"
-        done = verified.verify("--sink", "postgresql")
+        done = at_postgresql.verify("--sink", "postgresql")
         assert "the target has no such table" in done.stdout
         assert "id=" not in done.stdout
 
 
 @ONE_SOURCE
-def test_rows_that_wait_as_dead_letters_are_told_as_such(verified: Verified) -> None:
-    verified.document["sinks"]["postgresql"]["on_error"] = "dead_letter"
-    verified.at(
+def test_rows_that_wait_as_dead_letters_are_told_as_such(at_postgresql: Verified) -> None:
+    at_postgresql.document["sinks"]["postgresql"]["on_error"] = "dead_letter"
+    at_postgresql.at(
         "postgresql",
         "CREATE TABLE orders (id BIGINT PRIMARY KEY, total DECIMAL(10,2) CHECK (total < 100), note VARCHAR(100),"
         " secret VARCHAR(20))",
     )
-    verified.fill(103)
-    with verified.running():
-        orders = verified.found("--sink", "postgresql", "--table", "orders", status=1)["postgresql", "orders"]
+    at_postgresql.fill(103)
+    with at_postgresql.running():
+        orders = at_postgresql.found("--sink", "postgresql", "--table", "orders", status=1)["postgresql", "orders"]
         assert _counts(orders) == (0, 0, 0, 3, 0)
         assert {(row["kind"], row["key"]["id"], row["waiting"]) for row in orders["differences"]} == {
             ("missing", number, True) for number in (100, 101, 102)
         }
-        assert "waits as a dead letter" in verified.verify("--sink", "postgresql").stdout
+        assert "waits as a dead letter" in at_postgresql.verify("--sink", "postgresql").stdout
 
 
 @ONE_SOURCE
-def test_a_sink_that_does_not_run_is_an_error_that_says_so(verified: Verified) -> None:
-    verified.fill(10)
-    done = verified.verify("--json", "--patience", "1")
+def test_a_sink_that_does_not_run_is_an_error_that_says_so(at_sqlite: Verified) -> None:
+    at_sqlite.fill(10)
+    done = at_sqlite.verify("--json", "--patience", "1")
     assert done.returncode == 1
     assert done.stdout == ""
     assert "does not come to" in done.stderr
@@ -271,8 +288,8 @@ def test_a_sink_that_does_not_run_is_an_error_that_says_so(verified: Verified) -
         (["--limit", "-1"], "limit"),
     ],
 )
-def test_a_wrong_choice_is_exit_status_2(verified: Verified, options: list[str], words: str) -> None:
-    done = verified.verify(*options)
+def test_a_wrong_choice_is_exit_status_2(at_sqlite: Verified, options: list[str], words: str) -> None:
+    done = at_sqlite.verify(*options)
     assert done.returncode == 2, done.stdout
     assert words in done.stderr
     assert done.stdout == ""
