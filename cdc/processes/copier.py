@@ -58,6 +58,7 @@ class Copier:
         self._lists: dict[str, CopyRequest] = {}
         self._answers: dict[str, CopyAnswer] = {}
         self._keys: dict[tuple[str, str], tuple[Column, ...]] = {}
+        self._turns = 0
 
     @property
     def idle(self) -> bool:
@@ -100,8 +101,13 @@ class Copier:
                 self._copies = self._copies.begun([replace(copy, ranges=(KeyRange(),), rows=0)])
         self._keys.pop((db, table), None)
 
+    def ready(self, point: SourcePoint) -> bool:
+        """Whether `turn` has something to put into the stream at this boundary."""
+        return any(window.ready(point) for window in self._windows)
+
     def turn(self, out: Outbound) -> list[TableSchema]:
-        """What has come goes into `out`; more is asked for. Returns the schemas of what went in."""
+        """Of what has come one chunk goes into `out`, and lists of keys; more is asked for. Returns the schemas of what went
+        in."""
         if out.inside:
             return []
         self._look()
@@ -125,30 +131,34 @@ class Copier:
 
     def _send(self, out: Outbound) -> list[TableSchema]:
         schemas: dict[str, TableSchema] = {}
-        for copy in self._copies.tables:
-            for part in copy.ranges:
-                self._send_range(copy, part, out, schemas)
+        # One at a time: it is published in one step. Another range is the first to be looked at in each turn.
+        ranges = [(copy, part) for copy in self._copies.tables for part in copy.ranges]
+        self._turns += 1
+        first = self._turns % len(ranges) if ranges else 0
+        for copy, part in (*ranges[first:], *ranges[:first]):
+            if self._send_range(copy, part, out, schemas):
+                break
         for window in list(self._windows.lists):
             if self._usable(window) and window.ready(out.point):
                 self._send_list(window, out, schemas)
         return list(schemas.values())
 
-    def _send_range(self, copy: TableCopy, part: KeyRange, out: Outbound, schemas: dict[str, TableSchema]) -> None:
-        for window in list(self._windows.of((copy.db, copy.table), part)):
-            if not self._usable(window) or not window.ready(out.point):
-                return
-            chunk = window.future.result()
-            rows = window.untouched()
-            out.copied(rows)
-            schemas[chunk.schema.fingerprint()] = chunk.schema
-            self._keys[copy.db, copy.table] = _key_of(chunk.schema)
-            rest = None if chunk.last is None else KeyRange(chunk.last, part.until)
-            self._copies = self._copies.sent(copy.db, copy.table, part, rest, len(chunk.rows))
-            self._windows.sent(window)
-            if rest is None:
-                self._say_progress(copy)
-                return
-            part = rest
+    def _send_range(self, copy: TableCopy, part: KeyRange, out: Outbound, schemas: dict[str, TableSchema]) -> bool:
+        """Whether its next chunk was there."""
+        windows = self._windows.of((copy.db, copy.table), part)
+        if not windows or not self._usable(windows[0]) or not windows[0].ready(out.point):
+            return False
+        window = windows[0]
+        chunk = window.future.result()
+        out.copied(window.untouched())
+        schemas[chunk.schema.fingerprint()] = chunk.schema
+        self._keys[copy.db, copy.table] = _key_of(chunk.schema)
+        rest = None if chunk.last is None else KeyRange(chunk.last, part.until)
+        self._copies = self._copies.sent(copy.db, copy.table, part, rest, len(chunk.rows))
+        self._windows.sent(window)
+        if rest is None:
+            self._say_progress(copy)
+        return True
 
     def _say_progress(self, copy: TableCopy) -> None:
         now = self._copies.table(copy.db, copy.table)

@@ -128,11 +128,18 @@ class ReaderRun:
         )
 
     def _copy(self, stop: threading.Event) -> None:
-        """What was copied goes into the stream, and who asked for it hears of it once it is stored."""
+        """What was copied goes into the stream and is published, by itself: with what is left of the copy it is one step.
+        Who asked for it hears of it once it is stored."""
+        out, copier = self._out, self._copier
+        if len(out) and not out.inside and copier.ready(out.point):
+            self._publish_when_ready(stop)
+        step = out.copies.step
         for schema in self._copier.turn(self._out):
             self._schemas[schema.fingerprint()] = schema
         if len(self._out) and not self._oldest:
             self._oldest = time.monotonic()
+        if out.copies.step != step:
+            self._publish_when_ready(stop)
         if self._copier.answers:
             self._publish_when_ready(stop)
             self._producer.flush()

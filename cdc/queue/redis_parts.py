@@ -34,8 +34,13 @@ class Part(NamedTuple):
     appends: Appends | None = None
 
 
-def parts(messages: Sequence[Message]) -> Iterator[Part]:
-    """Parts of at most CALL_BYTES and CALL_MESSAGES, a larger message alone; at least one part, which may be empty."""
+def parts(messages: Sequence[Message], *, whole: bool = False) -> Iterator[Part]:
+    """Parts of at most CALL_BYTES and CALL_MESSAGES, a larger message alone; at least one part, which may be empty.
+    `whole`: one part, whatever its size."""
+    if whole and isinstance(messages, PackedMessages):
+        return iter((_packed_part(messages, 0, len(messages)),))
+    if whole:
+        return iter((_plain_part(messages),))
     return _packed(messages) if isinstance(messages, PackedMessages) else _plain(messages)
 
 

@@ -28,6 +28,7 @@ class RedisProducer:
         self._max_message_bytes = max_message_bytes
         self._token = 0
         self._calls = 0
+        self._copies_step = 0
         self._sent: dict[str, int] = {}
         self._full: set[str] = set()
         self._confirmed: Checkpoint | None = None
@@ -44,6 +45,7 @@ class RedisProducer:
             if stored is not None and stored.token >= token:
                 # The epoch was lost and the checkpoint was not.
                 raise fenced(token, stored.token)
+            self._copies_step = stored.copies.step if stored else 0
             return stored
 
     def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
@@ -70,13 +72,15 @@ class RedisProducer:
     ) -> None:
         with self._guard:
             check_sizes(messages, self._max_message_bytes)
-            *before, last = parts(messages)
+            # Rows that were copied, and what is left of the copy, in one step: in two, a crash between brings them twice.
+            *before, last = parts(messages, whole=checkpoint.copies.step != self._copies_step)
             described = [(schema.fingerprint(), schema.to_json()) for schema in schemas]
             described += [(version.name, version.to_json()) for version in versions]
             for part in before:
                 self._call(part, b"", described)
                 described = []
             self._call(last, checkpoint.to_json(), described)
+            self._copies_step = checkpoint.copies.step
             self._confirmed = checkpoint
 
     def _call(self, part: Part, checkpoint: bytes, described: Sequence[tuple[str, bytes]]) -> None:

@@ -256,7 +256,7 @@ def test_the_checkpoint_is_never_ahead_of_the_messages(
             stored = until(observer.checkpoint, 20, "the first checkpoint")
             assert stored is not None
             promises.add(stored.lanes["0"].count)
-            seen += len(take(reader, max(promises) - seen, seconds=5.0))
+            seen += len(take(reader, max(promises) - seen, seconds=60.0))
             assert seen >= max(promises)
     finally:
         seen_enough.set()

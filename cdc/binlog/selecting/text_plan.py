@@ -1,7 +1,8 @@
 """What reads a table's rows in C, where it is built: a code for each column, or nothing.
 
 The plain reader (cdc.binlog.selecting.rows) reads all of a table that has a column of another type, a multi-byte charset other
-than UTF-8, or a mask. CDC_DECODER chooses for these rows what it chooses for rows events.
+than UTF-8, a mask, or a key in a charset of which it refuses some characters. CDC_DECODER chooses for these rows what it
+chooses for rows events.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import orjson
 
 from cdc.binlog.decoder import load
 from cdc.binlog.decoder.projection import Projection
+from cdc.binlog.decoder.second_codes import SECOND_CODES
 from cdc.binlog.selecting.columns import may_lack_characters
 from cdc.model.schema import Column, TableSchema
 
@@ -52,7 +54,7 @@ def text_encoding(schema: TableSchema, projection: Projection) -> "Encoding | No
         return None
     names = [column.name for column in schema.columns]
     key = [names.index(name) for name in schema.key]
-    if len(set(names)) != len(names) or any(schema.columns[place].type in _NOT_BY_JSON for place in key):
+    if len(set(names)) != len(names) or any(_is_plain_key(schema.columns[place]) for place in key):
         return None
     codes = [
         _code(column) if place in projection.kept else (Kind.BASE64, ()) for place, column in enumerate(schema.columns)
@@ -68,6 +70,11 @@ def text_encoding(schema: TableSchema, projection: Projection) -> "Encoding | No
     return Encoding(
         None, schema.db, schema.table, fingerprint, columns, [orjson.dumps(name) for name in names], key, {}
     )
+
+
+def _is_plain_key(column: Column) -> bool:
+    """Whether the plain reader must see the column, since it is in the key."""
+    return column.type in _NOT_BY_JSON or column.charset in SECOND_CODES
 
 
 def _code(column: Column) -> "tuple[Kind, tuple[bytes, ...]] | None":
