@@ -14,6 +14,7 @@ from cdc.model.position import ORIGIN, Sequence
 from cdc.queue.entry_id import BEGINNING, EntryId, check_follows, check_not_trimmed
 from cdc.queue.kafka_client import MEANINGS, OURS, Ear, settings
 from cdc.queue.layout import default_topic, known_lanes, partition_of
+from cdc.queue.redis_parts import parts as call_parts
 from cdc.queue.redis_parts import split
 from cdc.queue.registry import ADAPTERS, open_queue
 from tests.support.queues import MB, checkpoint, connector, messages
@@ -90,6 +91,7 @@ def test_a_publish_is_split_by_bytes_and_by_count_and_keeps_its_order() -> None:
     assert [len(part) for part in parts] == [3, 1, 2]
     assert [message for part in parts for message in part] == batch
     assert [len(part) for part in split(messages(11_001))] == [5000, 5000, 1001]
+    assert [part.counts for part in call_parts(messages(11_001), whole=True)] == [{"0": 11_001}]
     assert list(split([])) == [[]]
     assert list(split([Message("0", None, b"x")])) == [[Message("0", None, b"x")]]
 
