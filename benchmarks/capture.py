@@ -13,7 +13,7 @@ from benchmarks.peers import build
 from benchmarks.processes import python_child, run_child, run_program
 from benchmarks.results import Section
 from benchmarks.run import Contestant, Run, Say, interleaved
-from benchmarks.servers import login
+from benchmarks.servers import client_options, login
 from benchmarks.sizes import Sizes
 from cdc.binlog.decoder import load
 from cdc.local import Server
@@ -176,20 +176,13 @@ def _mysqlbinlog(setting: Setting, binlog: Binlog) -> Run:
     server, folder = setting.mysql, setting.folder
     if "mysqlbinlog" not in server.commands:
         raise NotRun("the server that was given by URL brings no mysqlbinlog")
-    at = login(server.url)
     argv = [
         *server.commands["mysqlbinlog"],
         "--no-defaults",
         "--read-from-remote-server",
         "--raw",
         f"--result-file={folder}/raw-",
-        f"--host={at['host']}",
-        f"--port={at['port']}",
-        f"--user={at['user']}",
-        f"--password={at['password']}",
-        # As all others here: plain text on loopback.
-        "--ssl-mode=DISABLED",
-        "--get-server-public-key",
+        *client_options(server.url),
         binlog.file,
     ]
     run = run_program(argv, binlog.rows, seconds=setting.seconds, servers=(server,))

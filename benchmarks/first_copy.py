@@ -12,7 +12,7 @@ from benchmarks.children.report import NotRun
 from benchmarks.processes import python_child, run_child
 from benchmarks.results import Figure, Section
 from benchmarks.run import Contestant, Run, Say, interleaved
-from benchmarks.servers import login
+from benchmarks.servers import client_options
 from benchmarks.sizes import Sizes
 from benchmarks.targets import PostgreSQL
 from cdc.local import Server
@@ -82,18 +82,12 @@ def _bare(setting: Setting, postgresql: Server, target: PostgreSQL, table: str) 
     server = setting.mysql
     if "mysql" not in server.commands:
         raise NotRun("the server that was given by URL brings no client")
-    columns, at = "id, k, c, pad", login(server.url)
+    columns = "id, k, c, pad"
     job = {
         "client": [
             *server.commands["mysql"],
             "--no-defaults",
-            f"--host={at['host']}",
-            f"--port={at['port']}",
-            f"--user={at['user']}",
-            f"--password={at['password']}",
-            # As all others here: plain text on loopback.
-            "--ssl-mode=DISABLED",
-            "--get-server-public-key",
+            *client_options(server.url),
             "--quick",
             "--skip-column-names",
             "--batch",

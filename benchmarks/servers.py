@@ -41,6 +41,19 @@ def login(url: str) -> dict[str, Any]:
     }
 
 
+def client_options(url: str) -> list[str]:
+    """Of MySQL's own programs: where the server is, and as all others here, plain text on loopback."""
+    at = login(url)
+    return [
+        f"--host={at['host']}",
+        f"--port={at['port']}",
+        f"--user={at['user']}",
+        f"--password={at['password']}",
+        "--ssl-mode=DISABLED",
+        "--get-server-public-key",
+    ]
+
+
 def connect(url: str, **more: Any) -> "pymysql.connections.Connection[Any]":
     """MySQL, with autocommit."""
     return pymysql.connect(**login(url), **{"autocommit": True, **more})

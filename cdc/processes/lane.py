@@ -31,7 +31,7 @@ from cdc.processes.compactor import compact, runs, tallied
 from cdc.processes.gate import LaneGate, Verdict, reached
 from cdc.processes.lease import Held
 from cdc.processes.pending import Pending
-from cdc.processes.read_ahead import ReadAhead
+from cdc.processes.read_ahead import ReadAhead, value_bytes
 from cdc.processes.refusals import Refusals
 from cdc.queue.port import LaneReader, Received
 from cdc.target.port import AT_ONCE_CHANGES, LaneWriter
@@ -130,7 +130,7 @@ class LaneWorker:
             return False
         if not self._gathered_bytes:
             self._gather_until = time.monotonic() + _GATHER_SECONDS
-        self._gathered_bytes += _value_bytes(received)
+        self._gathered_bytes += value_bytes(received)
         sink = self._duty.sink
         full = len(self._pending) >= sink.batch_rows or self._gathered_bytes >= sink.batch_bytes // 2
         return not full and time.monotonic() < self._gather_until
@@ -424,7 +424,3 @@ class LaneWorker:
         if home != marker.lane:
             return home in lanes and lanes[home].watermark >= marker.seq
         return all(lane in lanes and reached(lanes[lane], marker.seq) for lane in marker.content["lanes"])
-
-
-def _value_bytes(received: Sequence[Received]) -> int:
-    return received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)

@@ -47,7 +47,7 @@ class ReadAhead:
             received = self._read(wait_seconds)
         size = self._size(received)
         # One message alone may be larger than a batch: then two would be too much.
-        if size >= _LARGE and self._bytes(received) <= self._max_bytes:
+        if size >= _LARGE and value_bytes(received) <= self._max_bytes:
             self._next = self._thread.submit(self._read, 0)
         self._not_before = time.monotonic() + GATHER_SECONDS if _DENSE <= size < _LARGE else float("-inf")
         return received
@@ -69,11 +69,7 @@ class ReadAhead:
 
     def _size(self, received: Sequence[Received]) -> float:
         """As a part of a whole batch."""
-        return max(len(received) / min(self._max_messages, _MANY), self._bytes(received) / self._max_bytes)
-
-    @staticmethod
-    def _bytes(received: Sequence[Received]) -> int:
-        return received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)
+        return max(len(received) / min(self._max_messages, _MANY), value_bytes(received) / self._max_bytes)
 
     def ack(self, offset: str) -> None:
         """As LaneReader.ack; held back while a read is under way."""
@@ -110,3 +106,7 @@ class ReadAhead:
         except CdcError as error:
             # The next reader of this lane says it again.
             log.debug("the last ack was not sent", extra=fields(action="ack_lost", error=str(error)))
+
+
+def value_bytes(received: Sequence[Received]) -> int:
+    return received.value_bytes if isinstance(received, ReceivedBlock) else sum(len(one.value) for one in received)

@@ -134,16 +134,15 @@ class ReaderRun:
         if len(out) and not out.inside and copier.ready(out.point):
             self._publish_when_ready(stop)
         step = out.copies.step
-        for schema in self._copier.turn(self._out):
+        for schema in copier.turn(out):
             self._schemas[schema.fingerprint()] = schema
-        if len(self._out) and not self._oldest:
+        if len(out) and not self._oldest:
             self._oldest = time.monotonic()
-        if out.copies.step != step:
+        if out.copies.step != step or copier.answers:
             self._publish_when_ready(stop)
-        if self._copier.answers:
-            self._publish_when_ready(stop)
+        if copier.answers:
             self._producer.flush()
-            self._copier.published()
+            copier.published()
 
     def _apart(self, item: Stretched) -> bool:
         """Whether a boundary inside of it is wanted: to wait for room there, behind the rest of a transaction that was sent in
