@@ -13,6 +13,7 @@ from cdc.model.finding import Finding
 from cdc.observe.logs import escape, redact
 from cdc.processes.check import run_checks
 from cdc.wiring.connector_file import load_all, problems
+from cdc.wiring.loading import load_modules
 from cdc.wiring.parts import Parts
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
@@ -55,6 +56,7 @@ def _report(file: str, config: ConnectorConfig, offline: bool) -> _Report:
     valid = Finding("ok", "file", f"{file} is valid", part="file")
     if offline:
         return _Report(file, config.name, [valid])
+    load_modules(config)
     with Parts(config) as parts:
         return _Report(file, config.name, [valid, *run_checks(parts)])
 

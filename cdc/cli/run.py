@@ -18,6 +18,7 @@ from cdc.model.position import Sequence as Position
 from cdc.processes.supervisor import Child, Supervisor
 from cdc.wiring import build
 from cdc.wiring.connector_file import load, load_all
+from cdc.wiring.loading import load_modules
 from cdc.wiring.parts import Parts
 
 _metrics_port = click.option(
@@ -164,6 +165,7 @@ def _run_here(configs: Sequence[ConnectorConfig], served: Service, progress: Dra
 
     works: list[Callable[[], None]] = []
     for config in configs:
+        load_modules(config, running=True)
         until = progress.until(config.name)
         works.append(partial(_reader, config, _position(until) if until else None, served))
         works += [partial(_sink, config, name, served) for name in config.all_sinks]
