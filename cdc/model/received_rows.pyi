@@ -26,6 +26,9 @@ class ReceivedRows(Sequence[Row]):
         max_bytes: int,
         max_count: int,
     ) -> tuple[bytes, int]: ...
+    def mysql_parameters(
+        self, start: int, count: int, written: Sequence[int], decimals: list[bool], max_bytes: int
+    ) -> bytes | None: ...
 
 def compact_received(
     changes: list[Change], schema_of: Callable[[str], TableSchema], upsert: bool

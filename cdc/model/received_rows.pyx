@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 import os
 
@@ -576,6 +576,15 @@ cdef class ReceivedRows:
             out.size = to + 1 - out.data
             index += 1
         return out.text(), index
+
+    def mysql_parameters(self, Py_ssize_t start, Py_ssize_t count, written, list decimals, Py_ssize_t max_bytes):
+        """`count` rows from `start` on, the columns at `written`, as a prepared statement takes them: the bitmap of nulls, that types
+        follow, these, the values. `decimals`, for each of `written`: a DECIMAL, whose text is sent as a number. None where some value
+        can only be written as a literal, or where they are more than `max_bytes`."""
+        return _parameters(self, start, count, written, decimals, max_bytes)
+
+
+include "mysql_parameters.pxi"
 
 
 Sequence.register(ReceivedRows)

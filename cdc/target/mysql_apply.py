@@ -22,7 +22,7 @@ from cdc.model.change import Row
 from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.mysql_errors import is_duplicate
-from cdc.target.mysql_literals import key_texts, pieces, received_encoders, row_texts, size_bytes
+from cdc.target.mysql_literals import PREPARED, Encoder, key_texts, pieces, received_encoders, row_texts, size_bytes
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import TargetTable
 from cdc.target.row_images import key_of, missing_row, shown_key, sorted_by_image
@@ -100,17 +100,41 @@ class Applier:
     def _upsert_received(self, table: TargetTable, rows: Sequence[Row]) -> int:
         """How many of the rows were there and became others, as far as the server says so."""
         assert isinstance(rows, ReceivedRows)  # noqa: S101 - see _is_received
-        encoders = received_encoders(table.plan)
         head, tail = self._insert_head(table, None).encode(), self._upsert_tail(table).encode()
+        of_column = received_encoders(table.plan)
+        encoders = [of_column[i] for i in table.written]
+        start, changed = self._upsert_prepared(table, rows, encoders, head, tail)
         room = self._session.max_statement_bytes - len(head) - len(tail)
-        changed = start = 0
         while start < len(rows):
-            text, end = rows.mysql_values(start, table.written, [encoders[i] for i in table.written], room, _MAX_ROWS)
+            text, end = rows.mysql_values(start, table.written, encoders, room, _MAX_ROWS)
             if end == start + 1 and len(text) > self._session.max_row_bytes:
                 raise self._too_large(table, rows[start])
             changed += self._session.run_upsert(head + text + tail) or 0
             start = end
         return changed
+
+    def _upsert_prepared(
+        self, table: TargetTable, rows: ReceivedRows, encoders: Sequence[str | Encoder], head: bytes, tail: bytes
+    ) -> tuple[int, int]:
+        """The first rows, as many as prepared statements take: how many these are, and how many of them became others."""
+        if not all(one in PREPARED for one in encoders):
+            return 0, 0
+        count = self._session.prepared_rows(len(encoders))
+        decimals = [one == "decimal" for one in encoders]
+        values = b"(" + b",".join([b"?"] * len(encoders)) + b")"
+        statement = head + b",".join([values] * count) + tail
+        start = changed = 0
+        while count and start + count <= len(rows):
+            room = self._session.max_statement_bytes
+            parameters = rows.mysql_parameters(start, count, table.written, decimals, room)
+            if parameters is None:
+                break
+            done, became = self._session.run_prepared_upsert(statement, parameters)
+            if not done:
+                break
+            changed += became or 0
+            start += count
+        return start, changed
 
     def _first_that_fits(
         self, table: TargetTable, batch: TableBatch, tries: Sequence[Callable[[TargetTable, TableBatch], None]]

@@ -29,6 +29,10 @@ def encoders(plan: TablePlan) -> tuple[Encoder, ...]:
     return tuple(encoder(column.type, converters.get(index)) for index, column in enumerate(plan.schema.columns))
 
 
+PREPARED = ("literal", "decimal")
+"""Of `received_encoders`, those whose values a prepared statement takes as they are."""
+
+
 def received_encoders(plan: TablePlan) -> list[str | Encoder]:
     """The same for ReceivedRows.mysql_values."""
     converters = dict(plan.converters)

@@ -1,10 +1,11 @@
 """Rows that are compacted and written without objects are what the plain compactor and writers make of them."""
 
+import struct
 from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cdc.model.change import Received, Row
@@ -150,3 +151,69 @@ def test_literals_of_received_rows_are_those_of_plain_ones(plain: list[Row]) -> 
         whole = len(b",".join(expected))
         assert made.mysql_values(0, written, encoded, whole, 99)[1] == len(plain)
         assert made.mysql_values(0, written, encoded, whole - 1, 99)[1] == max(1, len(plain) - 1)
+
+
+def parameters(data: bytes, count: int) -> list[Any]:
+    """What COM_STMT_EXECUTE is told of so many parameters, by the protocol's description. A decimal: its text, in a tuple."""
+    nulls, at = data[: (count + 7) // 8], (count + 7) // 8
+    assert data[at] == 1
+    types, at = data[at + 1 : at + 1 + 2 * count], at + 1 + 2 * count
+    found: list[Any] = []
+    for place in range(count):
+        kind, sign = types[2 * place], types[2 * place + 1]
+        if nulls[place // 8] >> place % 8 & 1:
+            found.append(None)
+        elif kind == 0x05:
+            found.append(struct.unpack_from("<d", data, at)[0])
+            at += 8
+        elif kind == 0x08:
+            found.append(struct.unpack_from("<Q" if sign == 0x80 else "<q", data, at)[0])
+            at += 8
+        else:
+            size, at = data[at], at + 1
+            if size > 250:
+                width = {0xFC: 2, 0xFD: 3, 0xFE: 8}[size]
+                size, at = int.from_bytes(data[at : at + width], "little"), at + width
+            text = data[at : at + size].decode()
+            found.append((text,) if kind == 0xF6 else text)
+            at += size
+    assert at == len(data)
+    return found
+
+
+@given(some, st.sampled_from([(0, 1, 2, 3, 4, 5, 6), (0, 4), (6, 2, 0)]), st.booleans())
+def test_parameters_of_received_rows_are_their_values(
+    plain: list[Row], written: tuple[int, ...], decimal: bool
+) -> None:
+    made = received_rows(plain, SCHEMAS["a"])
+    assume(made is not None)
+    decimals = [decimal and place == 4 for place in written]
+    found = made.mysql_parameters(0, len(plain), written, decimals, 1 << 20)
+    values = [row[NAMES[place]] for row in plain for place in written]
+    exact = {"0", "-1.50", "99999999999999999999.5"}
+    if any(decimal and isinstance(row["d"], str) and row["d"] not in exact for row in plain if 4 in written):
+        assert found is None
+        return
+    kinds = decimals * len(plain)
+    expected = [(one,) if kind and one is not None else one for one, kind in zip(values, kinds, strict=True)]
+    assert parameters(found, len(values)) == expected
+    assert made.mysql_parameters(0, len(plain), written, decimals, len(found)) == found
+    assert made.mysql_parameters(0, len(plain), written, decimals, len(found) - 1) is None
+    last = made.mysql_parameters(len(plain) - 1, 1, written, decimals, 1 << 20)
+    assert parameters(last, len(written)) == expected[-len(written) :]
+
+
+@pytest.mark.parametrize("size", [250, 251, 65_535, 65_536, 16_777_216])
+def test_a_long_parameter_has_its_length_before_it(size: int) -> None:
+    text = "\\" + "x" * (size - 1)
+    made = received_rows([{**dict.fromkeys(NAMES), "id": 1, NAMES[2]: text}], SCHEMAS["a"])
+    assert parameters(made.mysql_parameters(0, 1, (2, 0), [False, False], 1 << 25), 2) == [text, 1]
+
+
+def test_no_parameters_are_made_of_what_is_no_plain_value() -> None:
+    for value in ({"a": 1}, [1]):
+        made = received_rows([{**dict.fromkeys(NAMES), "id": 1, "n": value}], SCHEMAS["a"])
+        assert made.mysql_parameters(0, 1, (1,), [False], 1 << 20) is None
+    made = received_rows([{**dict.fromkeys(NAMES), "id": 1}], SCHEMAS["a"])
+    with pytest.raises(IndexError):
+        made.mysql_parameters(0, 2, (0,), [False], 1 << 20)
