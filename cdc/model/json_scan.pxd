@@ -46,10 +46,12 @@ cdef inline const uint8_t* string_end(const uint8_t* at, const uint8_t* end, bin
             at += 1
             continue
         escaped[0] = True
-        if end - at < 6:
+        if end - at < 2:
             return NULL
         byte = at[1]
         if byte == 0x75:
+            if end - at < 6:
+                return NULL
             for place in range(2, 6):
                 byte = at[place] | 0x20
                 if not (is_digit(at[place]) or 0x61 <= byte <= 0x66):

@@ -44,7 +44,7 @@ cdef inline bint _whole(const uint8_t* at, Py_ssize_t size, uint64_t* value, uin
     return True
 
 
-cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, written, list decimals, Py_ssize_t max_bytes):
+cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, written, list kinds, Py_ssize_t max_bytes):
     cdef list places = list(written)
     cdef Py_ssize_t columns = len(places)
     cdef Py_ssize_t total = count * columns
@@ -56,10 +56,10 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
     cdef uint8_t* to
     cdef uint8_t* made
     cdef uint8_t* head
-    cdef uint8_t kind, sign
+    cdef uint8_t type_, sign
+    cdef int kind
     cdef uint64_t number
     cdef double fraction
-    cdef bytes text
     cdef Slot* slot
     cdef Cell* cell
     if not 0 <= start <= start + count <= rows.count:
@@ -76,14 +76,19 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
             cell = &rows.cells.data[slot.cells + <Py_ssize_t>places[at]]
             value = slot.item.after.data + cell.start
             size = cell.size
-            kind, sign = TYPE_LONGLONG, 0
+            kind = kinds[at]
+            type_, sign = TYPE_LONGLONG, 0
             if value[0] == 0x22:
                 begin, size = value + 1, size - 2
-                kind = TYPE_VAR_STRING
-                if decimals[at]:
+                type_ = TYPE_VAR_STRING
+                if kind == DECIMAL:
                     if not is_exact(begin, size):
                         return None
-                    kind = TYPE_NEWDECIMAL
+                    type_ = TYPE_NEWDECIMAL
+                elif kind == INSTANT and value[size] == 0x5a:
+                    size -= 1
+                elif kind > INSTANT:
+                    return None
                 if memchr(begin, 0x5c, size) != NULL:
                     # Behind the room for its length, and moved to where that ends.
                     made = to + MOST_LENGTH
@@ -92,7 +97,7 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
                 memmove(to, begin, size)
                 to += size
             elif value[0] == 0x6e:
-                kind = TYPE_NULL
+                type_ = TYPE_NULL
                 out.data[parameter >> 3] |= <uint8_t>(1 << (parameter & 7))
             elif value[0] == 0x74 or value[0] == 0x66:
                 number = value[0] == 0x74
@@ -100,10 +105,9 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
                 to += 8
             elif value[0] >= 0x3a:
                 return None
-            elif is_fraction(value, size):
-                kind = TYPE_DOUBLE
-                text = PyBytes_FromStringAndSize(<char*>value, size)
-                fraction = PyOS_string_to_double(PyBytes_AS_STRING(text), NULL, None)
+            elif kind == SINGLE or is_fraction(value, size):
+                type_ = TYPE_DOUBLE
+                fraction = _single(value, size) if kind == SINGLE else _double(value, size)
                 memcpy(to, &fraction, 8)
                 to += 8
             elif _whole(value, size, &number, &sign):
@@ -111,7 +115,7 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
                 to += 8
             else:
                 return None
-            head[0] = kind
+            head[0] = type_
             head[1] = sign
             head += 2
             parameter += 1

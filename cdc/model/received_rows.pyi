@@ -27,7 +27,7 @@ class ReceivedRows(Sequence[Row]):
         max_count: int,
     ) -> tuple[bytes, int]: ...
     def mysql_parameters(
-        self, start: int, count: int, written: Sequence[int], decimals: list[bool], max_bytes: int
+        self, start: int, count: int, written: Sequence[int], kinds: list[str], max_bytes: int
     ) -> bytes | None: ...
 
 def compact_received(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free
+from libc.math cimport isfinite
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
@@ -38,6 +39,18 @@ cdef extern from *:
     #endif
     """
     const bint ROOM_AHEAD "CDC_ROOM_AHEAD"
+
+
+cdef enum Kind:
+    LITERAL
+    DECIMAL  # bare where it is a number
+    INSTANT  # of a TIMESTAMP: without its Z
+    BINARY  # base64
+    SINGLE  # of a FLOAT
+    MADE  # by a function
+
+
+KINDS = {"literal": LITERAL, "decimal": DECIMAL, "instant": INSTANT, "binary": BINARY, "single": SINGLE}
 
 
 cdef struct Cell:
@@ -340,10 +353,25 @@ cdef class _Out:
         return PyBytes_FromStringAndSize(<char*>self.data, self.size)
 
 
+cdef double _double(const uint8_t* at, Py_ssize_t size) except? -1.0:
+    cdef bytes text = PyBytes_FromStringAndSize(<char*>at, size)
+    return PyOS_string_to_double(PyBytes_AS_STRING(text), NULL, None)
+
+
+cdef double _single(const uint8_t* at, Py_ssize_t size) except? -1.0:
+    """The double that a FLOAT is, to the bit (see cdc.target.sql.values.single)."""
+    cdef float single = <float>_double(at, size)
+    if not isfinite(single):
+        raise OverflowError(f"{PyBytes_FromStringAndSize(<char*>at, size)!r} is no FLOAT")
+    return single
+
+
 cdef bytes _float(const uint8_t* at, Py_ssize_t size):
     """As Python writes the number."""
-    cdef bytes text = PyBytes_FromStringAndSize(<char*>at, size)
-    cdef double value = PyOS_string_to_double(PyBytes_AS_STRING(text), NULL, None)
+    return _written(_double(at, size))
+
+
+cdef bytes _written(double value):
     cdef char* made = PyOS_double_to_string(value, b'r', 0, Py_DTSF_ADD_DOT_0, NULL)
     try:
         return <bytes>made
@@ -487,8 +515,8 @@ cdef class ReceivedRows:
 
     def mysql_values(self, Py_ssize_t start, written, list encoders, Py_ssize_t max_bytes, Py_ssize_t max_count):
         """`(1,'a',NULL),(…)`: rows from `start` on, the columns at `written`, and the number of the first row that is not in it: at
-        most `max_count` rows and `max_bytes`, one larger row alone. `encoders`, for each of `written`: "literal", "decimal" (bare
-        where it is a number), "binary" (hex of base64), or a function of the value that makes the literal."""
+        most `max_count` rows and `max_bytes`, one larger row alone. `encoders`, for each of `written`: one of KINDS, or a function of
+        the value that makes the literal."""
         cdef list places = list(written)
         cdef Py_ssize_t count = len(places)
         cdef _Out out = _Out()
@@ -500,7 +528,7 @@ cdef class ReceivedRows:
         cdef Cell* cell
         cdef bytes text
         cdef int kind
-        cdef list kinds = [{"literal": 0, "decimal": 1, "binary": 2}.get(one, 3) if isinstance(one, str) else 3 for one in encoders]
+        cdef list kinds = [KINDS[one] if isinstance(one, str) else MADE for one in encoders]
         if ROOM_AHEAD:
             out.reserve(max(1, min(self._text_bytes(start, min(self.count, start + max_count)), max_bytes)))
         while index < self.count and index - start < max_count:
@@ -523,8 +551,10 @@ cdef class ReceivedRows:
                 if value[0] == 0x6e:
                     memcpy(to, b"NULL", 4)
                     to += 4
-                elif kind < 2 and value[0] == 0x22:
-                    if kind == 1 and is_exact(value + 1, size - 2):
+                elif kind < BINARY and value[0] == 0x22:
+                    if kind == INSTANT and value[size - 2] == 0x5a:
+                        size -= 1
+                    if kind == DECIMAL and is_exact(value + 1, size - 2):
                         memcpy(to, value + 1, size - 2)
                         to += size - 2
                         continue
@@ -541,29 +571,29 @@ cdef class ReceivedRows:
                         to = mysql_escaped(to, made, unescaped(made, value + 1, value + size - 1))
                     to[0] = 0x27
                     to += 1
-                elif kind < 2 and value[0] < 0x3a and not is_fraction(value, size):
+                elif kind < BINARY and value[0] < 0x3a and not is_fraction(value, size):
                     memcpy(to, value, size)
                     to += size
-                elif kind < 2 and value[0] < 0x3a:
-                    text = _float(value, size)
+                elif (kind < BINARY or kind == SINGLE) and value[0] < 0x3a and value[0] != 0x22:
+                    text = _written(_single(value, size) if kind == SINGLE else _double(value, size))
                     memcpy(to, PyBytes_AS_STRING(text), len(text))
                     to += len(text)
                     if b"e" not in text:
                         memcpy(to, b"e0", 2)
                         to += 2
-                elif kind < 2 and (value[0] == 0x74 or value[0] == 0x66):
+                elif kind < BINARY and (value[0] == 0x74 or value[0] == 0x66):
                     to[0] = 0x31 if value[0] == 0x74 else 0x30
                     to += 1
                 else:
                     made = NULL
-                    if kind == 2 and value[0] == 0x22:
+                    if kind == BINARY and value[0] == 0x22:
                         made = hex_of_base64(to + 2, value + 1, size - 2)
                     if made != NULL:
                         memcpy(to, b"x'", 2)
                         made[0] = 0x27
                         to = made + 1
                         continue
-                    if kind != 3:
+                    if kind != MADE:
                         raise ValueError(f"{orjson.loads(self._json(index))[self.names[places[at]]]!r} is no value of this column")
                     out.size = to - out.data
                     text = (<str>encoders[at](orjson.loads(PyBytes_FromStringAndSize(<char*>value, size)))).encode()
@@ -577,11 +607,11 @@ cdef class ReceivedRows:
             index += 1
         return out.text(), index
 
-    def mysql_parameters(self, Py_ssize_t start, Py_ssize_t count, written, list decimals, Py_ssize_t max_bytes):
+    def mysql_parameters(self, Py_ssize_t start, Py_ssize_t count, written, list kinds, Py_ssize_t max_bytes):
         """`count` rows from `start` on, the columns at `written`, as a prepared statement takes them: the bitmap of nulls, that types
-        follow, these, the values. `decimals`, for each of `written`: a DECIMAL, whose text is sent as a number. None where some value
-        can only be written as a literal, or where they are more than `max_bytes`."""
-        return _parameters(self, start, count, written, decimals, max_bytes)
+        follow, these, the values. `kinds`: of KINDS, for each of `written`, but for "binary". None where some value can only be written
+        as a literal, or where they are more than `max_bytes`."""
+        return _parameters(self, start, count, written, [KINDS[one] for one in kinds], max_bytes)
 
 
 include "mysql_parameters.pxi"

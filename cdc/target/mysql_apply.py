@@ -22,7 +22,15 @@ from cdc.model.change import Row
 from cdc.model.compiled_received import ReceivedRows
 from cdc.model.errors import RowRefused
 from cdc.target.mysql_errors import is_duplicate
-from cdc.target.mysql_literals import PREPARED, Encoder, key_texts, pieces, received_encoders, row_texts, size_bytes
+from cdc.target.mysql_literals import (
+    Encoder,
+    key_texts,
+    parameter_kinds,
+    pieces,
+    received_encoders,
+    row_texts,
+    size_bytes,
+)
 from cdc.target.mysql_session import Session
 from cdc.target.mysql_tables import TargetTable
 from cdc.target.row_images import key_of, missing_row, shown_key, sorted_by_image
@@ -117,16 +125,16 @@ class Applier:
         self, table: TargetTable, rows: ReceivedRows, encoders: Sequence[str | Encoder], head: bytes, tail: bytes
     ) -> tuple[int, int]:
         """The first rows, as many as prepared statements take: how many these are, and how many of them became others."""
-        if not all(one in PREPARED for one in encoders):
+        kinds = parameter_kinds(encoders)
+        if kinds is None:
             return 0, 0
         count = self._session.prepared_rows(len(encoders))
-        decimals = [one == "decimal" for one in encoders]
         values = b"(" + b",".join([b"?"] * len(encoders)) + b")"
         statement = head + b",".join([values] * count) + tail
         start = changed = 0
         while count and start + count <= len(rows):
             room = self._session.max_statement_bytes
-            parameters = rows.mysql_parameters(start, count, table.written, decimals, room)
+            parameters = rows.mysql_parameters(start, count, table.written, kinds, room)
             if parameters is None:
                 break
             done, became = self._session.run_prepared_upsert(statement, parameters)

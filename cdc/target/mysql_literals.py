@@ -29,23 +29,22 @@ def encoders(plan: TablePlan) -> tuple[Encoder, ...]:
     return tuple(encoder(column.type, converters.get(index)) for index, column in enumerate(plan.schema.columns))
 
 
-PREPARED = ("literal", "decimal")
-"""Of `received_encoders`, those whose values a prepared statement takes as they are."""
+_KINDS = {**dict.fromkeys(BINARIES, "binary"), "decimal": "decimal", "timestamp": "instant", "float": "single"}
 
 
 def received_encoders(plan: TablePlan) -> list[str | Encoder]:
     """The same for ReceivedRows.mysql_values."""
     converters = dict(plan.converters)
     return [
-        "binary"
-        if column.type in BINARIES
-        else "decimal"
-        if column.type == "decimal"
-        else "literal"
-        if index not in converters
-        else encoder(column.type, converters[index])
+        _KINDS.get(column.type) or ("literal" if index not in converters else encoder(column.type, converters[index]))
         for index, column in enumerate(plan.schema.columns)
     ]
+
+
+def parameter_kinds(encoders: Sequence[str | Encoder]) -> list[str] | None:
+    """Of `received_encoders`, what ReceivedRows.mysql_parameters takes; None where some column is written as literals only."""
+    kinds = [one for one in encoders if isinstance(one, str) and one != "binary"]
+    return kinds if len(kinds) == len(encoders) else None
 
 
 def literal(value: Any) -> str:

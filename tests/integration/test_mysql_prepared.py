@@ -30,6 +30,8 @@ VALUES: list[tuple[Column, list[Any]]] = [
     (Column("c", "decimal", precision=65, scale=30), ["-" + "9" * 35 + "." + "9" * 30, "0." + "0" * 29 + "1", "7"]),
     (Column("c", "decimal", precision=5, scale=0), ["-99999", "0"]),
     (Column("c", "double"), [1e16, -1.5, 0.1, -0.0, 3]),
+    (Column("c", "float"), [3.4028235e38, 0.1, -1e-30, 16777216]),
+    (Column("c", "timestamp", scale=6), ["2024-03-31T02:30:00.123456Z", "0000-00-00T00:00:00.000000Z"]),
     (Column("c", "year"), [0, 1901, 2155]),
     (Column("c", "date"), ["0000-00-00", "2024-02-31", "2024-00-10", "9999-12-31"]),
     (Column("c", "time", scale=6), ["-838:59:59.000000", "00:00:00.000001"]),
@@ -37,6 +39,7 @@ VALUES: list[tuple[Column, list[Any]]] = [
     (Column("c", "char", length=20, **TEXT), ["", "it's \\ 100% %s", "😀\n\t\0", "trailing  "]),
     (Column("c", "varchar", length=20, charset="latin1", collation="latin1_swedish_ci"), ["é€", "trailing  "]),
     (Column("c", "longtext", **TEXT), ["", "x" * 250, "y" * 251, "é" * 40_000]),
+    (Column("c", "json"), ['{"ü": [1, "\\"x\\\\"], "d": 1.10}', "null", "[]", '"text"', '{"a": "b"}']),
     (Column("c", "enum", members=("a", "b,c"), **TEXT), ["b,c"]),
     (Column("c", "set", members=("a", "b"), **TEXT), ["", "a,b"]),
 ]

@@ -16,7 +16,7 @@ from cdc.target.postgresql_bulk import Shape, TargetTable, copy_text, records
 from cdc.target.sql.dialects import MYSQL, POSTGRESQL, SqlDialect
 from cdc.target.sql.names import TargetName
 from cdc.target.sql.plan import TablePlan
-from cdc.target.sql.values import converter
+from cdc.target.sql.values import converter, single
 from tests.support.received import draft_of, message, numbers, read, texts
 
 compiled = pytest.importorskip("cdc.model.received", reason="the compiled parts are not built")
@@ -37,6 +37,7 @@ SCHEMAS["two"] = TableSchema("shop", "two", COLUMNS, ('t"\\é', "id"))
 
 binaries = st.binary(max_size=9).map(lambda value: b64encode(value).decode())
 decimals = st.sampled_from(["0", "-1.50", "1e5", "", "1); DROP TABLE t; --", "１", "99999999999999999999.5"])
+EXACT = ("0", "-1.50", "99999999999999999999.5")
 instants = st.sampled_from(["2024-02-29T12:00:00Z", "2024-02-29T12:00:00", "Z"])
 floats = st.sampled_from([0.5, 3.4028235e38, -0.0, 1, 0.1])
 
@@ -125,6 +126,12 @@ def plan(dialect: SqlDialect) -> TablePlan:
 some = st.lists(rows(st.integers(-(2**63), 2**64 - 1)), min_size=1, max_size=5, unique_by=lambda row: row["id"])
 
 
+@pytest.mark.parametrize("last", ['{"a": "b"}', "\n", '"', "\\", "\x01", "é\t"])
+def test_a_text_that_ends_with_an_escape_is_no_reason_to_ask_plain_objects(last: str) -> None:
+    schema = TableSchema("shop", "a", (Column("id", "int", nullable=False), Column("c", "text")), ("id",))
+    assert list(received_rows([{"id": 1, "c": last}], schema)) == [{"id": 1, "c": last}]
+
+
 @given(some, st.sampled_from([(0, 1, 2, 3, 4, 5, 6), (0, 3), (6, 2, 0)]))
 def test_copy_text_of_received_rows_is_that_of_plain_ones(plain: list[Row], written: tuple[int, ...]) -> None:
     table = TargetTable(plan(POSTGRESQL), ("text",) * len(NAMES), (), False, False)
@@ -181,39 +188,43 @@ def parameters(data: bytes, count: int) -> list[Any]:
     return found
 
 
-@given(some, st.sampled_from([(0, 1, 2, 3, 4, 5, 6), (0, 4), (6, 2, 0)]), st.booleans())
+@given(some, st.sampled_from([(0, 1, 2, 4, 5, 6), (0, 4), (5, 6), (6, 2, 0)]), st.booleans())
 def test_parameters_of_received_rows_are_their_values(
-    plain: list[Row], written: tuple[int, ...], decimal: bool
+    plain: list[Row], written: tuple[int, ...], as_they_are: bool
 ) -> None:
     made = received_rows(plain, SCHEMAS["a"])
     assume(made is not None)
-    decimals = [decimal and place == 4 for place in written]
-    found = made.mysql_parameters(0, len(plain), written, decimals, 1 << 20)
-    values = [row[NAMES[place]] for row in plain for place in written]
-    exact = {"0", "-1.50", "99999999999999999999.5"}
-    if any(decimal and isinstance(row["d"], str) and row["d"] not in exact for row in plain if 4 in written):
+    special = {} if as_they_are else {4: "decimal", 5: "instant", 6: "single"}
+    kinds = [special.get(place, "literal") for place in written]
+    found = made.mysql_parameters(0, len(plain), written, kinds, 1 << 20)
+    if not as_they_are and 4 in written and any(row["d"] not in {None, *EXACT} for row in plain):
         assert found is None
         return
-    kinds = decimals * len(plain)
-    expected = [(one,) if kind and one is not None else one for one, kind in zip(values, kinds, strict=True)]
-    assert parameters(found, len(values)) == expected
-    assert made.mysql_parameters(0, len(plain), written, decimals, len(found)) == found
-    assert made.mysql_parameters(0, len(plain), written, decimals, len(found) - 1) is None
-    last = made.mysql_parameters(len(plain) - 1, 1, written, decimals, 1 << 20)
-    assert parameters(last, len(written)) == expected[-len(written) :]
+
+    def expected(kind: str, value: Any) -> Any:
+        if value is None or kind == "literal":
+            return value
+        return {"decimal": lambda v: (v,), "instant": lambda v: v.removesuffix("Z"), "single": single}[kind](value)
+
+    values = [expected(kind, row[NAMES[place]]) for row in plain for place, kind in zip(written, kinds, strict=True)]
+    assert parameters(found, len(values)) == values
+    assert made.mysql_parameters(0, len(plain), written, kinds, len(found)) == found
+    assert made.mysql_parameters(0, len(plain), written, kinds, len(found) - 1) is None
+    last = made.mysql_parameters(len(plain) - 1, 1, written, kinds, 1 << 20)
+    assert parameters(last, len(written)) == values[-len(written) :]
 
 
 @pytest.mark.parametrize("size", [250, 251, 65_535, 65_536, 16_777_216])
 def test_a_long_parameter_has_its_length_before_it(size: int) -> None:
     text = "\\" + "x" * (size - 1)
     made = received_rows([{**dict.fromkeys(NAMES), "id": 1, NAMES[2]: text}], SCHEMAS["a"])
-    assert parameters(made.mysql_parameters(0, 1, (2, 0), [False, False], 1 << 25), 2) == [text, 1]
+    assert parameters(made.mysql_parameters(0, 1, (2, 0), ["literal", "literal"], 1 << 25), 2) == [text, 1]
 
 
 def test_no_parameters_are_made_of_what_is_no_plain_value() -> None:
     for value in ({"a": 1}, [1]):
         made = received_rows([{**dict.fromkeys(NAMES), "id": 1, "n": value}], SCHEMAS["a"])
-        assert made.mysql_parameters(0, 1, (1,), [False], 1 << 20) is None
+        assert made.mysql_parameters(0, 1, (1,), ["literal"], 1 << 20) is None
     made = received_rows([{**dict.fromkeys(NAMES), "id": 1}], SCHEMAS["a"])
     with pytest.raises(IndexError):
-        made.mysql_parameters(0, 2, (0,), [False], 1 << 20)
+        made.mysql_parameters(0, 2, (0,), ["literal"], 1 << 20)
