@@ -4,8 +4,8 @@
      "transaction":{"id":…,"total_order":7,"data_collection_order":7,"end":true},
      "rows":[{"key":{…},"after":{…}},{"key":{…},"after":{…}}]}
 
-It has no key of its own. The orders are those of its first row; the next ones count on from there. The change event of each row is
-what `messages_of` makes, byte for byte what a queue without bundles has of it. Written by cdc.model.packed; read by
+It has no key of its own. The orders are those of its first row; the next ones count on from there. The change event of each row
+is what `messages_of` makes, byte for byte what a queue without bundles has of it. Written by cdc.model.packed; read by
 cdc.model.received, which leaves to this module what it does not take.
 """
 

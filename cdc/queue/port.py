@@ -61,8 +61,8 @@ class Producer(Protocol):
 
     @property
     def bundle_bytes(self) -> int:
-        """How many bytes a bundle of copied rows (cdc.model.bundle) may have; 0 where each row is to be a message of its own, since
-        others read the queue too."""
+        """How many bytes a bundle of copied rows (cdc.model.bundle) may have; 0 where each row is to be a message of its own,
+        since others read the queue too."""
 
     @property
     def confirmed(self) -> Checkpoint | None:
