@@ -279,7 +279,7 @@ class QueueConfig(_Section):
     max_backlog: int = Field(
         100_000,
         ge=1000,
-        description="Redis Streams: entries of a lane at which the reader waits for the sinks; with order: transaction a "
+        description="Redis Streams: messages of a lane at which the reader waits for the sinks; with order: transaction a "
         "transaction larger than this is held whole all the same",
     )
     max_message_bytes: int = Field(

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Steps over the text of a message, and of Redis' replies. As in json_scan: where they stand then, or NULL; NULL stays NULL."""
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
 from cdc.model.json_scan cimport is_digit, is_utf8, plain_value_end, string_end, value_end
 from cdc.model.received cimport Item, Like, TableTexts, Text
@@ -58,24 +58,22 @@ cdef inline const uint8_t* _scalar(const uint8_t* at, const uint8_t* end) noexce
     return NULL if at == NULL else plain_value_end(at, end)
 
 
-cdef inline bint _is_key(Text key) noexcept nogil:
-    """An object of scalars, names without escapes. Its values' own writing is looked at by who compares them."""
-    cdef const uint8_t* at = key.data
-    cdef const uint8_t* end = at + key.size
+cdef inline const uint8_t* _key_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Behind an object of scalars, names without escapes. Its values' own writing is looked at by who compares them."""
     cdef Text name
-    if key.size < 2 or at[0] != 0x7b:
-        return False
+    if at == NULL or end - at < 2 or at[0] != 0x7b:
+        return NULL
     at += 1
     while True:
         at = plain_string(at, end, &name)
         at = literal(at, end, b":", 1)
         at = _scalar(at, end)
         if at == NULL or at >= end:
-            return False
+            return NULL
         if at[0] == 0x7d:
-            return at + 1 == end
+            return at + 1
         if at[0] != 0x2c:
-            return False
+            return NULL
         at += 1
 
 
@@ -203,8 +201,8 @@ cdef inline bint read_change(Item* item, TableTexts* table, Like* like) noexcept
 cdef inline bint _read_change(Item* item, TableTexts* table, Like* like) noexcept nogil:
     cdef const uint8_t* at = item.value.data
     cdef const uint8_t* end = at + item.value.size
-    cdef int64_t skipped
-    if item.key.size == 0 or not _is_key(item.key):
+    cdef int64_t ignored
+    if item.key.size == 0 or _key_end(item.key.data, item.key.data + item.key.size) != item.key.data + item.key.size:
         return False
     at = literal(at, end, b'{"before":', 10)
     at = _object_or_null(at, end)
@@ -214,6 +212,18 @@ cdef inline bint _read_change(Item* item, TableTexts* table, Like* like) noexcep
     if at == NULL:
         return False
     item.after.size = at - item.after.data
+    at = _to_orders(at, end, item, table, like)
+    at = _orders(at, end, &ignored, &ignored)
+    at = _end_of_transaction(at, end, item)
+    at = literal(at, end, b'}}', 2)
+    if at == NULL or at != end or (item.op == 0x64) != (item.after.data[0] == 0x6e):
+        return False
+    return is_utf8(item.value.data, item.value.size) and is_utf8(item.key.data, item.key.size)
+
+
+cdef inline const uint8_t* _to_orders(const uint8_t* at, const uint8_t* end, Item* item, TableTexts* table, Like* like) noexcept nogil:
+    """From the comma before `source` to the total order."""
+    cdef int64_t skipped
     at = _source(at, end, item, table, like)
     at = whole_number(at, end, &skipped)
     at = literal(at, end, b',"row":', 7)
@@ -224,19 +234,70 @@ cdef inline bint _read_change(Item* item, TableTexts* table, Like* like) noexcep
     at = whole_number(at, end, &item.seq[3])
     at = _schema(at, end, item, table, like)
     at = whole_number(at, end, &item.n)
-    at = _operation(at, end, item, like)
-    at = whole_number(at, end, &skipped)
+    return _operation(at, end, item, like)
+
+
+cdef inline const uint8_t* _orders(const uint8_t* at, const uint8_t* end, int64_t* total, int64_t* of_table) noexcept nogil:
+    at = whole_number(at, end, total)
     at = literal(at, end, b',"data_collection_order":', 25)
-    at = whole_number(at, end, &skipped)
+    return whole_number(at, end, of_table)
+
+
+cdef inline const uint8_t* _end_of_transaction(const uint8_t* at, const uint8_t* end, Item* item) noexcept nogil:
     if at == NULL:
-        return False
+        return NULL
     item.ends = end - at > 2 and at[0] == 0x2c
-    if item.ends:
-        at = literal(at, end, b',"end":true', 11)
-    at = literal(at, end, b'}}', 2)
-    if at != end or (item.op == 0x64) != (item.after.data[0] == 0x6e):
-        return False
-    return is_utf8(item.value.data, item.value.size) and is_utf8(item.key.data, item.key.size)
+    return literal(at, end, b',"end":true', 11) if item.ends else at
+
+
+cdef enum:
+    MOST_ROWS = 999999  # of a bundle, as cdc.model.bundle takes them
+
+
+cdef inline bint is_bundle(const Item* item) noexcept nogil:
+    return item.key.size == 0 and item.value.size > 10 and memcmp(item.value.data, b'{"copied":', 10) == 0
+
+
+cdef inline const uint8_t* bundle_head(Item* item, TableTexts* table, int64_t* rows) noexcept nogil:
+    """Reads what the rows of a bundle (cdc.model.bundle) have in common into `item`, whose value it is. Returns where its first row
+    begins; NULL where it is to be read by others."""
+    cdef const uint8_t* at = item.value.data
+    cdef const uint8_t* end = at + item.value.size
+    cdef Like like
+    cdef int64_t of_table
+    memset(&like, 0, sizeof(like))
+    at = literal(at, end, b'{"copied":', 10)
+    at = whole_number(at, end, rows)
+    item.shared.data = at
+    at = _to_orders(at, end, item, table, &like)
+    if at == NULL:
+        return NULL
+    item.shared.size = at - item.shared.data
+    at = _orders(at, end, &item.order, &of_table)
+    at = _end_of_transaction(at, end, item)
+    at = literal(at, end, b'},"rows":[', 10)
+    if at == NULL or not item.copied or not item.ends or item.op != 0x72 or item.order != of_table:
+        return NULL
+    # Each has more bytes than that: so the number bounds the memory for them.
+    return at if 0 < rows[0] <= min(MOST_ROWS, item.value.size // 18) else NULL
+
+
+cdef inline const uint8_t* bundle_row(const uint8_t* at, const uint8_t* end, Item* item) noexcept nogil:
+    """Behind one row of a bundle."""
+    item.value.data = at
+    at = literal(at, end, b'{"key":', 7)
+    item.key.data = at
+    at = _key_end(at, end)
+    item.key.size = at - item.key.data
+    at = literal(at, end, b',"after":', 9)
+    item.after.data = at
+    if at == NULL or at >= end or at[0] != 0x7b:
+        return NULL
+    at = value_end(at, end)
+    item.after.size = at - item.after.data
+    at = literal(at, end, b'}', 1)
+    item.value.size = at - item.value.data
+    return at
 
 
 cdef inline const uint8_t* counted(const uint8_t* at, const uint8_t* end, uint8_t kind, int64_t* value) noexcept nogil:

@@ -11,6 +11,7 @@ cdef struct Packed:
     Py_ssize_t key_size  # 0: none, a marker
     Py_ssize_t value_size
     Py_ssize_t lane
+    Py_ssize_t rows  # more than one: a bundle
 
 
 cdef struct Text:
@@ -77,6 +78,18 @@ cdef class PackedMessages:
         int whole,
         Numbers first,
         bint copied,
+    ) except -1
+    cdef int _bundle(
+        self,
+        EncodedRows rows,
+        Py_ssize_t index,
+        Py_ssize_t count,
+        Py_ssize_t size,
+        int64_t[::1] following,
+        const Around* around,
+        int64_t lane_count,
+        int lane,
+        int64_t order,
     ) except -1
     cdef void _release(self, bint ends) noexcept
     cdef object _message(self, Py_ssize_t index)

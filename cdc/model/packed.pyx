@@ -64,6 +64,26 @@ cdef class Pieces:
         self.behind_op = behind_op
 
 
+cdef Around _around(Pieces pieces):
+    cdef Around around
+    around.head = text_of(pieces.head)
+    around.middle = text_of(pieces.middle)
+    around.behind_seq = text_of(pieces.behind_seq)
+    around.behind_count = text_of(pieces.behind_count)
+    around.behind_op = text_of(pieces.behind_op)
+    return around
+
+
+cdef enum:
+    ROW_ROOM = 18  # what stands around a row's key and image in a bundle
+    HEAD_ROOM = 80 + 4 * NUMBER_SIZE  # as much, at least, as in its head and tail is neither a piece nor the lane's name
+
+
+cdef inline Py_ssize_t _bundle_room(const Around* around, Text lane_name) noexcept nogil:
+    cdef Py_ssize_t pieces = around.head.size + around.middle.size + around.behind_seq.size
+    return HEAD_ROOM + pieces + around.behind_count.size + around.behind_op.size + lane_name.size
+
+
 cdef class PackedMessages:
     """Messages in the order in which they were added. The last one may be held: it is not finished, and does not count.
 
@@ -104,6 +124,7 @@ cdef class PackedMessages:
             self.items = <Packed*>moved
             self.room = room
         self.count += 1
+        self.items[self.count - 1].rows = 1
         return &self.items[self.count - 1]
 
     cdef void _counted(self, Packed* item) noexcept:
@@ -148,13 +169,8 @@ cdef class PackedMessages:
 
         `copied`: as SELECT has read them. They are not counted, all have the number `first_row`, and none is held.
         """
-        cdef Around around
+        cdef Around around = _around(pieces)
         cdef Numbers first = Numbers(first_row + (0 if copied else start), total_order + start, table_order + start)
-        around.head = text_of(pieces.head)
-        around.middle = text_of(pieces.middle)
-        around.behind_seq = text_of(pieces.behind_seq)
-        around.behind_count = text_of(pieces.behind_count)
-        around.behind_op = text_of(pieces.behind_op)
         return self._rows(rows, start, rows.count, &around, counts, table_lanes, whole, first, copied)
 
     cdef Py_ssize_t _rows(
@@ -251,6 +267,120 @@ cdef class PackedMessages:
                 self._release(True)
         return end
 
+    def add_bundles(
+        self,
+        EncodedRows rows not None,
+        Pieces pieces not None,
+        int64_t[::1] counts,
+        int[::1] table_lanes,
+        int whole,
+        Py_ssize_t max_rows,
+        Py_ssize_t max_bytes,
+    ):
+        """As add_rows with `copied`, but lane by lane and in bundles (see cdc.model.bundle) of at most so many rows, and bytes with
+        all that is around them; a row that does not go with another is a message of its own. The orders count in that order,
+        from 1. Adds nothing where a lane is not open."""
+        cdef Around around = _around(pieces)
+        cdef Py_ssize_t spread = table_lanes.shape[0]
+        cdef Py_ssize_t lanes = len(self.lanes.names)
+        cdef int64_t[::1] following = array("q", bytes(8 * rows.count))  # by row, the lane's next one; -1: none
+        cdef int64_t[::1] first = array("q", [-1]) * lanes
+        cdef int64_t[::1] last = array("q", [-1]) * lanes
+        cdef Py_ssize_t index, end, count, size, more
+        cdef int64_t order = 1
+        cdef EncodedRow* row
+        cdef int lane
+        for index in range(rows.count):
+            lane = table_lanes[whole if whole >= 0 else rows.rows[index].crc % <uint32_t>spread]
+            if lane < 0:
+                return index
+            following[index] = -1
+            if first[lane] < 0:
+                first[lane] = index
+            else:
+                following[last[lane]] = index
+            last[lane] = index
+        for lane in range(lanes):
+            index = first[lane]
+            while index >= 0:
+                end, count = index, 0
+                size = _bundle_room(&around, text_of(<bytes>self.lanes._escaped[lane]))
+                while end >= 0 and count < max_rows:
+                    row = &rows.rows[end]
+                    more = row.key.size + row.after.size + ROW_ROOM
+                    # What of a row is nothing else than its key and its image can be left out.
+                    if row.op != c'r' or row.before.size or not row.after.size or size + more > max_bytes:
+                        break
+                    size += more
+                    count += 1
+                    end = following[end]
+                if count > 1:
+                    self._bundle(rows, index, count, size, following, &around, counts[lane], lane, order)
+                else:
+                    end, count = following[index], 1
+                    self._rows(
+                        rows, index, index + 1, &around, counts, table_lanes, whole, Numbers(0, order, order), True
+                    )
+                order += count
+                index = end
+        return rows.count
+
+    cdef int _bundle(
+        self,
+        EncodedRows rows,
+        Py_ssize_t index,
+        Py_ssize_t count,
+        Py_ssize_t size,
+        int64_t[::1] following,
+        const Around* around,
+        int64_t lane_count,
+        int lane,
+        int64_t order,
+    ) except -1:
+        """`size`: room that is enough for it."""
+        cdef Text lane_name = text_of(<bytes>self.lanes._escaped[lane])
+        cdef Py_ssize_t place
+        cdef EncodedRow* row
+        self._reserve(size)
+        cdef Packed* item = self._add()
+        cdef uint8_t* begin = self.data + self.size
+        cdef uint8_t* to = put(begin, b'{"copied":', 10)
+        to += number(to, count)
+        to = put(to, around.head.data, around.head.size)
+        to = put(to, b'0', 1)
+        to = put(to, around.middle.data, around.middle.size)
+        to = put(to, b'0', 1)
+        to = put(to, around.behind_seq.data, around.behind_seq.size)
+        to = put(to, lane_name.data, lane_name.size)
+        to = put(to, b'","n":', 6)
+        to += number(to, lane_count)
+        to = put(to, around.behind_count.data, around.behind_count.size)
+        to = put(to, b'r', 1)
+        to = put(to, around.behind_op.data, around.behind_op.size)
+        to += number(to, order)
+        to = put(to, b',"data_collection_order":', 25)
+        to += number(to, order)
+        to = put(to, b',"end":true},"rows":[', 21)
+        for place in range(count):
+            row = &rows.rows[index]
+            if place:
+                to = put(to, b',', 1)
+            to = put(to, b'{"key":', 7)
+            to = put(to, rows.data + row.key.start, row.key.size)
+            to = put(to, b',"after":', 9)
+            to = put(to, rows.data + row.after.start, row.after.size)
+            to = put(to, b'}', 1)
+            index = following[index]
+        to = put(to, b']}', 2)
+        item.lane = lane
+        item.rows = count
+        item.key = self.size
+        item.key_size = 0
+        item.value_size = to - begin
+        self.size += item.value_size
+        self._counted(item)
+        return 0
+
     def release(self, bint ends):
         """Finishes the held message; `ends`: it is the last one of its transaction."""
         self._release(ends)
@@ -346,6 +476,20 @@ cdef class PackedMessages:
                 counts[lane] = counts.get(lane, 0) + run
                 run = 0
         return counts
+
+    def bundles(self, Py_ssize_t start, Py_ssize_t end):
+        """Of the bundles among these messages, by lane, each one's place among the lane's messages here, from 0, and its rows."""
+        if not 0 <= start <= end <= len(self):
+            raise IndexError((start, end))
+        cdef dict found = {}
+        cdef Py_ssize_t index
+        cdef int64_t[::1] places = array("q", bytes(8 * len(self.lanes.names)))
+        for index in range(start, end):
+            if self.items[index].rows > 1:
+                lane = self.lanes.names[self.items[index].lane]
+                found.setdefault(lane, []).append((places[self.items[index].lane], self.items[index].rows))
+            places[self.items[index].lane] += 1
+        return found
 
     def lane_largest(self, Py_ssize_t start, Py_ssize_t end):
         """The bytes of the largest of these messages of each lane, key and value, by name."""

@@ -33,6 +33,10 @@ cdef struct Item:
     int64_t[4] seq
     int64_t token
     int64_t n
+    # Of a row of a bundle, whose offset is also that of the others: what follows on `after` in its own message, and its orders. There
+    # `value` is what the bundle has of it.
+    Text shared  # size 0: a message of its own
+    int64_t order
 
 
 cdef struct TableTexts:
@@ -61,7 +65,11 @@ cdef class ReceivedBlock:
     cdef Py_ssize_t _text_count
     cdef Py_ssize_t _text_room
     cdef list _tables
+    cdef list _made
+    cdef int _grow(self, Py_ssize_t more) except -1
     cdef Item* _add(self) except NULL
+    cdef int _expand(self) except -1
+    cdef int _expand_plainly(self) except -1
     cdef int _read_all(self) except -1
     cdef int _table(self, Text db, Text table, Text schema) except -1 nogil
 

@@ -19,9 +19,12 @@ cimport cython
 
 import orjson
 
+from cdc.model.bundle import messages_of
 from cdc.model.change import Change, Received
 from cdc.model.checkpoint import SourcePoint
-from cdc.model.message_scan cimport bulk, counted, literal, read_change, whole_number
+from cdc.model.errors import PoisonMessage
+from cdc.model.json_scan cimport is_utf8
+from cdc.model.message_scan cimport bulk, bundle_head, bundle_row, counted, is_bundle, literal, read_change, whole_number
 from cdc.model.position import Sequence as Place
 
 
@@ -31,6 +34,20 @@ cdef inline str _str(Text text):
 
 cdef inline bytes _bytes(Text text):
     return PyBytes_FromStringAndSize(<const char*>text.data, text.size)
+
+
+cdef bytes _value(const Item* item):
+    """The message's value as it is alone."""
+    if item.shared.size == 0:
+        return _bytes(item.value)
+    return b'{"before":null,"after":%b%b%d,"data_collection_order":%d,"end":true}}' % (
+        _bytes(item.after), _bytes(item.shared), item.order, item.order
+    )
+
+
+cdef inline bint _together(const Item* one, const Item* other) noexcept nogil:
+    """Whether both came in one bundle."""
+    return one.offset.data == other.offset.data
 
 
 cdef inline Text _text_of(bytes of):
@@ -149,10 +166,12 @@ cdef class ReplyReader:
 
 
 cdef class ReceivedBlock:
-    """Messages of one lane, in order. `tables` are those of its CHANGEs: (db, table, schema), in the order of their first ones."""
+    """Messages of one lane, in order; in place of a bundle (cdc.model.bundle) its rows', at its offset. `tables` are those of its
+    CHANGEs: (db, table, schema), in the order of their first ones."""
 
     def __cinit__(self):
         self._tables = []
+        self._made = []
 
     def __dealloc__(self):
         if self.items != NULL and not _keep_items(self.items, self.room):
@@ -164,7 +183,7 @@ cdef class ReceivedBlock:
 
     @staticmethod
     def of(received):
-        """The same messages, from a sequence of Received."""
+        """The same messages, from a sequence of Received, bundles among them."""
         cdef ReceivedBlock block = ReceivedBlock.__new__(ReceivedBlock)
         cdef Item* item
         cdef bytes key, value
@@ -178,6 +197,8 @@ cdef class ReceivedBlock:
             item.offset = _text_of(place)
             item.key = _text_of(key)
             item.value = _text_of(value)
+            if is_bundle(item):
+                block._expand()
         block._read_all()
         return block
 
@@ -212,6 +233,8 @@ cdef class ReceivedBlock:
                     item.key = text
                 elif at != NULL and name.size == 1 and name.data[0] == 0x76:
                     item.value = text
+            if at != NULL and is_bundle(item):
+                block._expand()
         if at != end or entries:
             return None
         block._read_all()
@@ -231,14 +254,26 @@ cdef class ReceivedBlock:
         return block
 
     def within(self, Py_ssize_t max_messages, Py_ssize_t max_bytes):
-        """How many of the first messages have so many bytes of values at most; one larger counts alone."""
+        """How many of the first messages are so many, and have so many bytes of values, at most; one larger counts alone, and rows of
+        one bundle only all together."""
         cdef Py_ssize_t index = 0
-        while index < self.count and index < max_messages:
+        cdef Py_ssize_t whole = 0
+        while index < self.count:
+            if index == 0 or not _together(&self.items[index], &self.items[index - 1]):
+                whole = index
             max_bytes -= self.items[index].value.size
-            if max_bytes < 0 and index:
-                break
+            if whole and (index >= max_messages or max_bytes < 0):
+                return whole
             index += 1
         return index
+
+    @property
+    def entries(self):
+        """How many messages the queue counts: a bundle as one."""
+        cdef Py_ssize_t index, total = 0
+        for index in range(self.count):
+            total += index == 0 or not _together(&self.items[index], &self.items[index - 1])
+        return total
 
     @property
     def value_bytes(self):
@@ -249,12 +284,14 @@ cdef class ReceivedBlock:
 
     def consecutive(self, int64_t token, int64_t number):
         """How many of the first messages have offsets `<token>-<number>` that follow, one after the other, on this one: the next
-        number, or the first of a higher token."""
+        number, or the first of a higher token; a bundle's rows have one."""
         cdef Py_ssize_t index
         cdef int64_t next_token, next_number
         cdef const uint8_t* at
         cdef const uint8_t* end
         for index in range(self.count):
+            if index and _together(&self.items[index], &self.items[index - 1]):
+                continue
             at = self.items[index].offset.data
             end = at + self.items[index].offset.size
             at = whole_number(at, end, &next_token)
@@ -267,21 +304,80 @@ cdef class ReceivedBlock:
             token, number = next_token, next_number
         return self.count
 
-    cdef Item* _add(self) except NULL:
+    cdef int _grow(self, Py_ssize_t more) except -1:
+        """Room for so many more."""
         cdef Py_ssize_t room
         cdef void* moved
         if self.items == NULL:
             self.items = _kept_items(&self.room)
-        if self.count == self.room:
-            room = max(2 * self.room, 64)
+        if self.count + more > self.room:
+            room = max(2 * self.room, self.count + more, 64)
             moved = realloc(self.items, room * sizeof(Item))
             if moved == NULL:
                 raise MemoryError(f"{room} messages")
             self.items = <Item*>moved
             self.room = room
+        return 0
+
+    cdef Item* _add(self) except NULL:
+        self._grow(1)
         self.count += 1
         memset(&self.items[self.count - 1], 0, sizeof(Item))
         return &self.items[self.count - 1]
+
+    cdef int _expand(self) except -1:
+        """The rows of the last message, which is a bundle, take its place; it stays where it is none of ours, for `parse` to refuse."""
+        cdef Item whole = self.items[self.count - 1]
+        cdef Item head = whole
+        cdef const uint8_t* end = whole.value.data + whole.value.size
+        cdef const uint8_t* at
+        cdef TableTexts table
+        cdef int64_t rows, index
+        cdef Item* item
+        at = bundle_head(&head, &table, &rows)
+        if at != NULL:
+            self._grow(rows)
+            head.kind = CHANGE
+            with nogil:
+                item = &self.items[self.count - 1]
+                for index in range(rows):
+                    if index:
+                        at = literal(at, end, b",", 1)
+                    item[0] = head
+                    at = bundle_row(at, end, item)
+                    if at == NULL:
+                        break
+                    head.order += 1
+                    item += 1
+                at = literal(at, end, b"]}", 2)
+                if at != end or not is_utf8(whole.value.data, whole.value.size):
+                    at = NULL
+        if at == NULL:
+            self.items[self.count - 1] = whole
+            self._expand_plainly()
+            return 0
+        head.table = self._table(table.db, table.table, table.schema)
+        for index in range(rows):
+            self.items[self.count - 1 + index].table = head.table
+        self.count += rows - 1
+        return 0
+
+    cdef int _expand_plainly(self) except -1:
+        cdef Text offset = self.items[self.count - 1].offset
+        cdef Item* item
+        cdef bytes key, value
+        try:
+            messages = messages_of(_bytes(self.items[self.count - 1].value))
+        except PoisonMessage:
+            return 0
+        self.count -= 1
+        self._made.append(messages)
+        for key, value in messages:
+            item = self._add()
+            item.offset = offset
+            item.key = _text_of(key)
+            item.value = _text_of(value)
+        return 0
 
     cdef int _read_all(self) except -1:
         cdef Py_ssize_t index
@@ -292,7 +388,10 @@ cdef class ReceivedBlock:
         with nogil:
             for index in range(self.count):
                 item = &self.items[index]
-                if read_change(item, &table, &like):
+                if item.kind == CHANGE:
+                    # A bundle's, which has been read.
+                    like.item = NULL
+                elif read_change(item, &table, &like):
                     item.table = self._table(table.db, table.table, table.schema)
                     item.kind = CHANGE
         return 0
@@ -345,7 +444,7 @@ cdef class ReceivedBlock:
         if not 0 <= place < self.count:
             raise IndexError(index)
         cdef Item* item = &self.items[place]
-        return Received(_str(item.offset), _bytes(item.key) if item.key.size else None, _bytes(item.value))
+        return Received(_str(item.offset), _bytes(item.key) if item.key.size else None, _value(item))
 
     def offset(self, Py_ssize_t index):
         if not 0 <= index < self.count:
@@ -487,7 +586,7 @@ cdef class ReceivedChange:
 
     @property
     def raw(self):
-        return _bytes(self.item.value)
+        return _value(self.item)
 
     def plain(self):
         """The same as cdc.model.change.parse gives it."""

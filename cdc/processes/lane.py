@@ -166,8 +166,8 @@ class LaneWorker:
 
     def _take_all(self, received: Sequence[Received], stop: threading.Event) -> None:
         if not isinstance(received, ReceivedBlock):
-            for message in received:
-                self._take(message, stop)
+            for at, message in enumerate(received):
+                self._take(message, stop, ends=at + 1 == len(received) or received[at + 1].offset != message.offset)
             return
         tables = received.tables
         captured = [self._duty.captured(db, table) for db, table, _ in tables]
@@ -176,7 +176,8 @@ class LaneWorker:
         while at < len(received):
             end = self._gate.run(received, at, captured)
             if end == at:
-                self._take(received[at], stop)
+                ends = at + 1 == len(received) or received.offset(at + 1) != received.offset(at)
+                self._take(received[at], stop, ends=ends)
                 at += 1
             elif self._duty.whole_transactions:
                 middle = received.last_end(at, end)
@@ -196,8 +197,9 @@ class LaneWorker:
         self._pending.add_run(block.changes(start, end, wanted), ends_transaction=ends_transaction)
         self._pending.reach(self._gate.progress)
 
-    def _take(self, message: Received, stop: threading.Event) -> None:
-        item = self._parse(message)
+    def _take(self, message: Received, stop: threading.Event, *, ends: bool) -> None:
+        """`ends`: it is the last one, or the only one, that lies at its offset."""
+        item = self._parse(message, ends=ends)
         if item is None:
             return
         verdict = self._offer(message.offset, item)
@@ -214,7 +216,7 @@ class LaneWorker:
             # With whatever is committed next: all that was copied before it is in that, or was committed before.
             self._copies = orjson.dumps(item.content["copies"]).decode()
 
-    def _parse(self, message: Received) -> Change | Marker | None:
+    def _parse(self, message: Received, *, ends: bool) -> Change | Marker | None:
         """None: a message that is not one of ours, and was parked."""
         try:
             item = parse(message.key, message.value)
@@ -226,18 +228,19 @@ class LaneWorker:
         except PoisonMessage as error:
             if not self._refusals.allowed:
                 raise
-            self._park_poison(message, error)
+            self._park_poison(message, error, ends=ends)
             return None
         return item
 
-    def _park_poison(self, message: Received, error: PoisonMessage) -> None:
+    def _park_poison(self, message: Received, error: PoisonMessage, *, ends: bool) -> None:
         """Kept with its place in the lane; it has no count, so nothing waits for it.
 
-        Inside a source transaction the offset stays before it, with its changes: a crash then brings the message again, and
-        perhaps a second letter, but loses nothing.
+        Inside a source transaction, or a bundle, the offset stays before it, with its changes: a crash then brings the message
+        again, and perhaps a second letter, but loses nothing.
         """
         self._flush()
-        self._gate.offset = message.offset
+        if ends:
+            self._gate.offset = message.offset
         place = self._gate.watermark
         letter = Change("?", "", "", "", (message.offset,), None, place, 0, 0, True, False, _NOWHERE, 0, message.value)
         poison = [DeadLetter(letter, error.message)]

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from cdc.binlog.port import Stretched
+from cdc.model.bundle import BUNDLE_ROWS
 from cdc.model.change import (
     COPIED,
     Draft,
@@ -65,7 +66,11 @@ def tolerant(checkpoint: Checkpoint, reached: Sequence) -> Checkpoint:
 class Outbound:
     """Not thread-safe. `begin_run` once, then items as they come; `take` empties what has gathered."""
 
-    def __init__(self, checkpoint: Checkpoint, routing: Routing, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, routing: Routing, now: Callable[[], float] = time.time, *, bundle_bytes: int = 0
+    ) -> None:
+        """`bundle_bytes`: see cdc.queue.port.Producer."""
+        self._bundle_bytes = bundle_bytes
         self._routing = routing
         self._now = now
         self._base = checkpoint
@@ -387,9 +392,14 @@ class Outbound:
         pieces, sent = pieces_of(text, now_ms), 0
         while True:
             spread = self._spreads.of(rows.db, rows.table)
-            sent = packing.messages.add_rows(
-                rows, sent, pieces, self._counts, spread.numbers, spread.whole, 0, 1, 1, copied=True
-            )
+            if self._bundle_bytes:
+                sent = packing.messages.add_bundles(
+                    rows, pieces, self._counts, spread.numbers, spread.whole, BUNDLE_ROWS, self._bundle_bytes
+                )
+            else:
+                sent = packing.messages.add_rows(
+                    rows, sent, pieces, self._counts, spread.numbers, spread.whole, 0, 1, 1, copied=True
+                )
             if sent == len(rows):
                 return
             self._open_for(spread, rows.crc(sent))

@@ -58,7 +58,9 @@ class ReaderRun:
         topic = config.queue.topic
         per_table = topic if topic and ("{db}" in topic or "{table}" in topic) else None
         self._out = Outbound(
-            start, Routing(config.name, config.source.url.scheme, config.lanes, per_table, config.source.by_table)
+            start,
+            Routing(config.name, config.source.url.scheme, config.lanes, per_table, config.source.by_table),
+            bundle_bytes=producer.bundle_bytes,
         )
         self._config = config
         self._source = source

@@ -117,13 +117,17 @@ class _Lane:
             if self.to is not None and (item.seq.file, item.seq.offset) >= self.to:
                 self.done = True
                 return
-            if item.seq > self.seen and self.shown(message, item):
+            if (item.seq > self.seen or self._is_beside(item)) and self.shown(message, item):
                 self.seen = item.seq
                 yield message
         if received or self.to is None or reached is None or reached < self.to:
             self.empty_since = time.monotonic()
         # All below `to` was sent (the checkpoint says so, and was asked for before the lane was).
         self.done = time.monotonic() - self.empty_since > _EMPTY_SECONDS
+
+    def _is_beside(self, item: Change | Marker) -> bool:
+        """Rows that were copied have one place, where the stream stood."""
+        return isinstance(item, Change) and item.copied and item.seq == self.seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a reader's run at Kafka does the same way with and without transactions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
@@ -18,6 +18,8 @@ from cdc.queue.layout import checkpoint_topic, partition_of, schemas_topic
 
 class KafkaRun:
     """Places of lanes, records of each kind, and the checkpoints found at the start."""
+
+    bundle_bytes: Final = 0
 
     def __init__(self, config: ConnectorConfig, topics: Topics) -> None:
         self._config = config

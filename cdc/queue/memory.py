@@ -75,6 +75,8 @@ def _store(connector: str) -> _Store:
 
 
 class MemoryProducer:
+    bundle_bytes: Final = 0
+
     def __init__(self, store: _Store, max_backlog: int, max_message_bytes: int) -> None:
         self._store = store
         self._max_backlog = max_backlog

@@ -60,6 +60,11 @@ class Producer(Protocol):
         A reader that has nothing to publish for a while calls it, else the last checkpoint may stay where it was."""
 
     @property
+    def bundle_bytes(self) -> int:
+        """How many bytes a bundle of copied rows (cdc.model.bundle) may have; 0 where each row is to be a message of its own,
+        since others read the queue too."""
+
+    @property
     def confirmed(self) -> Checkpoint | None:
         """The last checkpoint of this run that is stored (None before the first)."""
 

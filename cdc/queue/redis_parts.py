@@ -26,12 +26,13 @@ class Appends(NamedTuple):
 
 class Part(NamedTuple):
     """`counts`: how many messages each lane has, in the order of their first ones. `text`: the messages, given the number of
-    each lane's stream. `appends`: where there are so many that one command for each costs Redis less than a script that cuts
-    them from a text."""
+    each lane's stream. `appends`: where there are so many, or so large ones, that one command for each costs Redis less than a
+    script that cuts them from a text. `bundles`: of each lane that has any, their places among its messages, and their rows."""
 
     counts: Mapping[str, int]
     text: Callable[[Mapping[str, int]], bytes]
     appends: Appends | None = None
+    bundles: Mapping[str, Sequence[tuple[int, int]]] = {}
 
 
 def parts(messages: Sequence[Message], *, whole: bool = False) -> Iterator[Part]:
@@ -56,12 +57,13 @@ def _packed(messages: PackedMessages) -> Iterator[Part]:
 
 def _packed_part(messages: PackedMessages, start: int, end: int) -> Part:
     appends = None
-    if end - start >= MANY:
+    bundles = messages.bundles(start, end)
+    if end - start >= MANY or bundles:
         appends = Appends(
             messages.lane_largest(start, end),
             lambda streams, token, first_numbers: messages.appends(start, end, streams, token, first_numbers),
         )
-    return Part(messages.lane_counts(start, end), lambda places: messages.blob(start, end, places), appends)
+    return Part(messages.lane_counts(start, end), lambda places: messages.blob(start, end, places), appends, bundles)
 
 
 def _plain(messages: Sequence[Message]) -> Iterator[Part]:

@@ -5,15 +5,17 @@ one goes on from the checkpoint that is stored. So entries come twice at most, a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from cdc.model.bundle import BUNDLE_BYTES
 from cdc.model.change import Message
 from cdc.model.checkpoint import Checkpoint
 from cdc.model.errors import CdcError
 from cdc.model.schema import TableSchema
 from cdc.model.table_version import TableVersion
 from cdc.queue.breakage import Guard, check_sizes, fenced, lost
+from cdc.queue.redis_backlog import Backlog
 from cdc.queue.redis_parts import Part, parts
 from cdc.queue.redis_store import Call, RedisStore, Verdict
 
@@ -29,7 +31,8 @@ class RedisProducer:
         self._token = 0
         self._calls = 0
         self._copies_step = 0
-        self._sent: dict[str, int] = {}
+        self._backlogs: dict[str, Backlog] = {}
+        self._left: Mapping[str, int] = {}
         self._full: set[str] = set()
         self._confirmed: Checkpoint | None = None
         self._guard = Guard()
@@ -46,6 +49,7 @@ class RedisProducer:
                 # The epoch was lost and the checkpoint was not.
                 raise fenced(token, stored.token)
             self._copies_step = stored.copies.step if stored else 0
+            self._left = self._store.copied()
             return stored
 
     def ready(self, wait_seconds: float, *, midway: bool = False) -> bool:
@@ -55,13 +59,16 @@ class RedisProducer:
             deadline = time.monotonic() + wait_seconds
             pause = _POLL_SECONDS
             while self._full:
-                self._full = {lane for lane in self._full if self._store.length(lane) >= self._max_backlog}
+                self._full = {lane for lane in self._full if self._is_full(lane, self._store.length(lane))}
                 left = deadline - time.monotonic()
                 if not self._full or left <= 0:
                     break
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, _POLL_SECONDS_MOST)
             return not self._full
+
+    def _is_full(self, lane: str, entries: int) -> bool:
+        return self._backlogs[lane].messages(entries) >= self._max_backlog
 
     def publish(
         self,
@@ -85,16 +92,20 @@ class RedisProducer:
 
     def _call(self, part: Part, checkpoint: bytes, described: Sequence[tuple[str, bytes]]) -> None:
         first_numbers: dict[str, int] = {}
+        copied: dict[str, int] = {}
         for lane, count in part.counts.items():
-            sent = self._sent.get(lane, 0)
-            first_numbers[lane] = sent + 1
-            self._sent[lane] = sent + count
-        answer = self._store.publish(self._token, self._calls, Call(part, first_numbers, checkpoint, described))
+            if lane not in self._backlogs:
+                self._backlogs[lane] = Backlog(self._left.get(lane, 0))
+            backlog = self._backlogs[lane]
+            first_numbers[lane] = backlog.sent + 1
+            backlog.send(count, part.bundles.get(lane, ()))
+            copied[lane] = backlog.more
+        answer = self._store.publish(self._token, self._calls, Call(part, first_numbers, checkpoint, described, copied))
         if answer.status != "OK":
             raise self._refusal(answer, self._token)
         self._calls += 1
         for lane, length in zip(first_numbers, answer.rest, strict=True):
-            if length >= self._max_backlog:
+            if self._is_full(lane, length):
                 self._full.add(lane)
 
     def _refusal(self, answer: Verdict, token: int) -> CdcError:
@@ -109,6 +120,10 @@ class RedisProducer:
         # Every call that returned was confirmed.
         with self._guard:
             pass
+
+    @property
+    def bundle_bytes(self) -> int:
+        return min(BUNDLE_BYTES, self._max_message_bytes)
 
     @property
     def confirmed(self) -> Checkpoint | None:

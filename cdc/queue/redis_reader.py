@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from cdc.model.compiled_received import ReceivedBlock
+from cdc.model.bundle import expanded, is_bundle
+from cdc.model.compiled_received import COMPILED, ReceivedBlock
 from cdc.model.errors import CdcError
 from cdc.queue.entry_id import EntryId, check_follows, check_not_trimmed
 from cdc.queue.port import Received
@@ -20,6 +21,9 @@ FEW_SECONDS: Final = 0.05
 """Where few and small entries come at a time, the next ones come with the answer to a wait, which Redis bounds by their number
 alone. So it is asked for few, and only for a moment after a read that left none: what can gather in that time is bounded whatever
 each one weighs."""
+
+SOME_BUNDLES: Final = 16
+"""Where so many may be asked for at once, bundles are (read.lua says so too)."""
 
 # An entry's id, key and framing, more or less.
 _ENTRY_OVERHEAD_BYTES: Final = 100
@@ -72,7 +76,7 @@ class RedisReader:
         block = self._store.wait(self._lane, self._place, wait_seconds, count)
         if self._anywhere or not block or not self._follows(block):
             return ()
-        if len(block) == MOST_AWAITED:
+        if block.entries == MOST_AWAITED:
             # There may be many more, which cost less together: all are asked for.
             return self._next(max_messages, max_bytes)
         return self._handed_out(block, max_messages, max_bytes)
@@ -103,7 +107,7 @@ class RedisReader:
 
     def _handed_out(self, block: ReceivedBlock, max_messages: int, max_bytes: int) -> ReceivedBlock:
         """Of what follows, as much as is wanted; the rest comes next."""
-        self._entry_bytes = block.value_bytes // len(block) + _ENTRY_OVERHEAD_BYTES
+        self._entry_bytes = block.value_bytes // block.entries + _ENTRY_OVERHEAD_BYTES
         count = block.within(max_messages, max_bytes)
         if count < len(block):
             self._rest = block.part(count, len(block))
@@ -117,10 +121,10 @@ class RedisReader:
         if known is None or self._anywhere or known.last <= self._place:
             return None
         count = min(max_messages, 2 * max_bytes // known.largest_bytes)
-        if 4 * count < max_messages:
+        if 4 * count < max_messages and not (known.rows > 1 and count >= SOME_BUNDLES):
             return None
         # Where they are much smaller than the largest one, so many that they are as many bytes as are wanted.
-        count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1)
+        count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1, max_messages // known.rows + 1)
         expected_bytes = count * self._entry_bytes
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
         if not block or not self._continues(EntryId.parse(self._lane, block.offset(0))):
@@ -129,7 +133,7 @@ class RedisReader:
         if whole < len(block):
             self._rest = None
             return block.part(0, whole)
-        self._known = known
+        self._known = known._replace(rows=len(block) // block.entries)
         return block
 
     def _continues(self, first: EntryId) -> bool:
@@ -157,11 +161,12 @@ class RedisReader:
                 check_follows(self._lane, self._place, found)
             self._anywhere = False
             self._place = found
-        self._read_since_ack += len(page.entries)
         if page.entries:
             value_bytes = sum(len(entry.value) for entry in page.entries)
             self._entry_bytes = value_bytes // len(page.entries) + _ENTRY_OVERHEAD_BYTES
-        return page.entries
+        received = _messages(page.entries)
+        self._read_since_ack += len(received)
+        return received
 
     def ack(self, offset: str) -> None:
         self._acked = EntryId.parse(self._lane, offset)
@@ -198,3 +203,10 @@ class RedisReader:
         except CdcError as error:
             # The next reader of this lane says it again.
             _log.debug("The last ack of lane %s was not sent: %s", self._lane, error, extra={"action": "ack_lost"})
+
+
+def _messages(entries: Sequence[Received]) -> Sequence[Received]:
+    """Those of the rows in place of bundles."""
+    if not any(is_bundle(entry.key, entry.value) for entry in entries):
+        return entries
+    return ReceivedBlock.of(entries) if COMPILED else expanded(entries)

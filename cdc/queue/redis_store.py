@@ -44,19 +44,23 @@ class Verdict(NamedTuple):
 
 class Call(NamedTuple):
     """What one call of publish.lua takes. `first_numbers`: for every lane of `part`, its first entry's number in the run.
-    `checkpoint`: b"" leaves it where it is. `described`: schemas and table versions, name and JSON."""
+    `checkpoint`: b"" leaves it where it is. `described`: schemas and table versions, name and JSON. `copied`: see
+    RedisStore.copied, with what this call adds."""
 
     part: Part
     first_numbers: Mapping[str, int]
     checkpoint: bytes
     described: Sequence[tuple[str, bytes]]
+    copied: Mapping[str, int]
 
 
 class Known(NamedTuple):
-    """Of a lane, whose entries do not change: none up to `last` has more bytes than `largest_bytes`."""
+    """Of a lane, whose entries do not change: none up to `last` has more bytes than `largest_bytes`. `rows`: the next ones have
+    so many each, as far as one can tell; more than one: they are bundles."""
 
     last: EntryId
     largest_bytes: int
+    rows: int
 
 
 class Page(NamedTuple):
@@ -136,12 +140,12 @@ class RedisStore:
         for name, described in call.described:
             args += (name, described)
         if call.part.appends is None or not takes_raw(self.client):
-            for first in call.first_numbers.values():
-                args += (first, 0, 0)
+            for lane, first in call.first_numbers.items():
+                args += (first, 0, 0, call.copied[lane])
             args.append(call.part.text(places))
             return _verdict(self.run(lambda client: _PUBLISH(client, keys, args)))
         for lane, first in call.first_numbers.items():
-            args += (first, call.part.counts[lane], call.part.appends.largest[lane])
+            args += (first, call.part.counts[lane], call.part.appends.largest[lane], call.copied[lane])
         args.append(b"")
         return self._append(token, number, call, call.part.appends, keys, args)
 
@@ -191,9 +195,9 @@ class RedisStore:
             lambda client: _READ(client, keys, (*args, MANY if few and takes_raw(client) else 0))
         )
         if reply[1]:
-            known = Known(EntryId.parse(lane, reply[1].decode()), int(reply[2]))
+            known = Known(EntryId.parse(lane, reply[1].decode()), int(reply[2]), int(reply[3]))
             return Page(EntryId.parse(lane, reply[0].decode()), [], known)
-        fields = iter(islice(reply, 3, None))
+        fields = iter(islice(reply, 4, None))
         entries = [
             Received(id_.decode(), key or None, value) for id_, key, value in zip(fields, fields, fields, strict=True)
         ]
@@ -239,6 +243,12 @@ class RedisStore:
     def ends(self, lane: str) -> Ends:
         length, first, last = self.run(lambda client: _ENDS(client, [self.stream(lane)]))
         return Ends(int(length), EntryId.parse(lane, first.decode()), EntryId.parse(lane, last.decode()))
+
+    def copied(self) -> Mapping[str, int]:
+        """By lane, how many more messages than entries may be there: an entry may be a bundle."""
+        begin = f"copied:{self.stream('')}".encode()
+        epoch = self.fields("epoch")
+        return {name[len(begin) :].decode(): int(value) for name, value in epoch.items() if name.startswith(begin)}
 
     def get(self, name: str) -> bytes | None:
         value: Any = self.run(lambda client: client.get(self.key(name)))

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cdc.model.change import Message
+from cdc.model.change import Change, Marker, Message, parse
+from cdc.model.compiled_received import COMPILED
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import CdcError, Fenced, Gap, QueueRefused
 from cdc.model.table_version import TableVersion
 from cdc.queue.port import Producer, Queue
 from cdc.queue.registry import ADAPTERS, open_queue
+from tests.support.copied_messages import copied_messages
 from tests.support.doctor import not_fine
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, take
 from tests.support.wait import until
@@ -88,6 +90,34 @@ def test_messages_of_a_lane_come_in_the_order_in_which_they_were_published(queue
     assert numbers(take(reader, 3000)) == list(range(1, 3001))
     assert not reader.read(10, MB, 0.0)
     reader.close()
+
+
+@pytest.mark.skipif(not COMPILED, reason="the compiled parts are not built")
+def test_each_copied_row_comes_as_a_message_however_it_was_sent(queue: Queue, producer: Producer) -> None:
+    alone = copied_messages(range(3000), 0, lanes=2)
+    sent = copied_messages(range(3000), producer.bundle_bytes, lanes=2)
+    assert (len(sent) < 10) == bool(producer.bundle_bytes)
+    publish(producer, sent, checkpoint(1))
+    for lane in ("0", "1"):
+        wanted = [message for message in alone if message.lane == lane]
+        reader = queue.reader("one", lane, "")
+        found = take(reader, len(wanted))
+        assert [received.key for received in found] == [message.key for message in wanted]
+        for received, message in zip(found, wanted, strict=True):
+            assert without_order(parse(received.key, received.value)) == without_order(
+                parse(message.key, message.value)
+            )
+        reader.ack(found[-1].offset)
+        reader.close()
+        behind = queue.reader("one", lane, found[-1].offset)
+        assert not behind.read(10, MB, 0.2)
+        behind.close()
+
+
+def without_order(change: Change | Marker) -> Change:
+    """`raw` has the order within the chunk, which is another where lanes are written one after the other."""
+    assert isinstance(change, Change)
+    return change._replace(raw=b"")
 
 
 def test_lanes_are_apart(queue: Queue, producer: Producer) -> None:

@@ -12,15 +12,18 @@ import redis
 
 from cdc.connect.redis import packed as packed_command
 from cdc.local import Server, start_server
-from cdc.model.change import Message
+from cdc.model.bundle import expanded
+from cdc.model.change import Message, Received
 from cdc.model.compiled import Lanes, PackedMessages
 from cdc.model.compiled_received import COMPILED
 from cdc.model.config import ConnectorConfig
 from cdc.model.errors import Fenced, Gap, QueueRefused, QueueUnavailable
 from cdc.queue.entry_id import EntryId
+from cdc.queue.redis_producer import RedisProducer
 from cdc.queue.redis_reader import RedisReader
 from cdc.queue.redis_store import MANY, RedisStore
 from cdc.queue.redis_streams import RedisStreamsQueue
+from tests.support.copied_messages import copied_messages
 from tests.support.own_redis import start_cluster_node
 from tests.support.queues import MB, ORDERS, checkpoint, connector, messages, numbers, publish, seconds_of, take
 from tests.support.wait import until
@@ -557,4 +560,121 @@ def test_a_message_at_the_limit_passes(redis_url: str) -> None:
     reader = queue.reader("one", "0", "")
     sizes = [[len(entry.value) for entry in reader.read(10, MB, 1.0)] for _ in range(3)]
     assert sizes == [[2], [20 * MB], [2]]
+    queue.close()
+
+
+in_bundles = pytest.mark.skipif(not COMPILED, reason="the compiled parts are not built")
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles that a reader with compiled parts has sent are read with and without them."""
+    if request.param == "plain":
+        monkeypatch.setattr("cdc.queue.redis_reader.COMPILED", False)
+        monkeypatch.setattr("cdc.queue.redis_store.takes_raw", lambda _: False)
+
+
+def mixed(producer: RedisProducer, token: int = 1) -> list[Message]:
+    """Publishes bundles of up to some 60 rows between other messages; returns the messages of them all, one by one."""
+    sent: list[Message] = []
+    for first in range(0, 3000, 1000):
+        for part in (messages(70, first=first + 1), copied_messages(range(first, first + 1000), 4096, token=token)):
+            publish(producer, part, checkpoint(token))
+            sent += [
+                Message("0", key, value)
+                for one in part
+                for _, key, value in expanded([Received("", one.key, one.value)])
+            ]
+    return sent
+
+
+@in_bundles
+@pytest.mark.usefixtures("reading")
+@pytest.mark.parametrize(
+    ("max_messages", "max_bytes"), [(1, MB), (100, MB), (5000, 8 * MB), (5000, 64 * 1024), (500, 1000)]
+)
+def test_bundles_come_whole_in_order_and_in_reads_that_are_bounded(
+    queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis", max_messages: int, max_bytes: int
+) -> None:
+    producer = queue.producer()
+    producer.open(1)
+    sent = mixed(producer)
+    stored: Any = raw.xrange(lane_of(config))
+    sizes = {offset.decode(): len(fields[b"v"]) for offset, fields in stored}
+    assert max(sizes.values()) > 50 * min(sizes.values())
+    reader = queue.reader("one", "0", "")
+    found: list[Received] = []
+    while received := list(reader.read(max_messages, max_bytes, 0)):
+        offsets = {entry.offset for entry in received}
+        assert not found or found[-1].offset not in offsets
+        # What the rows of a bundle have in common is not counted.
+        size = sum(max(0, sizes[offset] - 1000) for offset in offsets)
+        assert len(offsets) == 1 or (len(received) <= max_messages and size <= max_bytes)
+        found += received
+    assert [(entry.key, entry.value) for entry in found] == [(message.key, message.value) for message in sent]
+    middle = found[len(found) // 2].offset
+    rest = [entry for entry in found if EntryId.parse("0", entry.offset) > EntryId.parse("0", middle)]
+    assert take(queue.reader("one", "0", middle), len(rest)) == rest
+
+
+@in_bundles
+@pytest.mark.usefixtures("reading")
+def test_a_bundle_that_is_gone_is_a_gap(queue: RedisStreamsQueue, config: ConnectorConfig, raw: "redis.Redis") -> None:
+    producer = queue.producer()
+    producer.open(1)
+    publish(producer, copied_messages(range(3000), 4096), checkpoint(1))
+    raw.xdel(lane_of(config), "1-9")
+    reader = queue.reader("one", "0", "")
+    with pytest.raises(Gap, match="1-8"):
+        take(reader, 3000)
+    assert {entry.offset for entry in take(queue.reader("one", "0", "1-9"), 1)} == {"1-10"}
+
+
+@in_bundles
+def test_a_bundle_counts_as_its_rows_where_a_lane_is_full(queue: RedisStreamsQueue, config: ConnectorConfig) -> None:
+    producer = queue.producer()
+    producer.open(1)
+    publish(producer, copied_messages(range(900), producer.bundle_bytes), checkpoint(1))
+    assert producer.ready(0.0)
+    publish(producer, copied_messages(range(900, 1800), producer.bundle_bytes), checkpoint(1))
+    assert not producer.ready(0.0)
+    # The next run does not know the bundles, but how much they are.
+    successor = queue.producer()
+    successor.open(2)
+    publish(successor, messages(1), checkpoint(2))
+    assert not successor.ready(0.0)
+    offsets = sorted({entry.offset for entry in take(queue.reader("", "0", ""), 1801)})
+    assert len(offsets) == 3
+    # Nor which of them are left: all, as long as one is.
+    for sink in ("one", "two"):
+        acked(queue, sink, offsets[0])
+    assert not successor.ready(0.1)
+    for sink in ("one", "two"):
+        acked(queue, sink, offsets[1])
+    assert successor.ready(1.0)
+    publish(successor, copied_messages(range(900), producer.bundle_bytes, token=2), checkpoint(2))
+    assert successor.ready(0.0)
+    publish(successor, messages(200), checkpoint(2))
+    assert not successor.ready(0.0)
+    third = queue.producer()
+    third.open(3)
+    for sink in ("one", "two"):
+        acked(queue, sink, "2-202")
+    publish(third, messages(999), checkpoint(3))
+    assert third.ready(0.0)
+
+
+def acked(queue: RedisStreamsQueue, sink: str, offset: str) -> None:
+    queue.reader(sink, "0", offset).close()
+
+
+@in_bundles
+def test_the_limit_of_a_message_is_that_of_a_bundle(redis_url: str) -> None:
+    queue = RedisStreamsQueue(connector(redis_url, max_message_bytes=2000))
+    producer = queue.producer()
+    producer.open(1)
+    sent = copied_messages(range(100), producer.bundle_bytes)
+    assert 2 < len(sent) < 100
+    publish(producer, sent, checkpoint(1))
+    assert len(take(queue.reader("one", "0", ""), 100)) == 100
     queue.close()

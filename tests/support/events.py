@@ -15,10 +15,10 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "change-event.schema.json"
 
 @cache
 def _validators() -> dict[str, Draft202012Validator]:
-    """One for each `op`: an error then names what is wrong, not that none of five forms fits."""
+    """One for each `op`: an error then names what is wrong, not that none of six forms fits."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
-    forms = {"c": "create", "r": "create", "u": "update", "d": "delete", "t": "truncate", "m": "marker"}
+    forms = {"c": "create", "r": "create", "u": "update", "d": "delete", "t": "truncate", "m": "marker", "": "bundle"}
     return {
         op: Draft202012Validator({"$ref": f"#/$defs/{form}", "$defs": schema["$defs"]}) for op, form in forms.items()
     }
@@ -27,7 +27,7 @@ def _validators() -> dict[str, Draft202012Validator]:
 def assert_valid_event(value: bytes) -> None:
     """That `value` is an event as the schema describes it."""
     event = orjson.loads(value)
-    validator = _validators().get(event.get("op"))
+    validator = _validators().get("" if "copied" in event else event.get("op"))
     assert validator is not None, f"there is no event with op {event.get('op')!r}"
     error = best_match(validator.iter_errors(event))
     assert error is None, f"{error.json_path}: {error.message}\n{value.decode()[:2000]}"

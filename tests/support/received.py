@@ -29,6 +29,32 @@ values: st.SearchStrategy[Any] = st.one_of(
 )
 
 
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "drop", "double", "cut"]),
+        st.integers(0, 2**16),
+        st.one_of(st.integers(0, 255), st.sampled_from(list(b'"\\{}[],:0-.eEntf \x00\x1f\x80\xff'))),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def edited(text: bytes, how: list[tuple[str, int, int]]) -> bytes:
+    changed = bytearray(text)
+    for kind, place, byte in how:
+        at = place % (len(changed) + 1)
+        if kind == "put":
+            changed[at : at + 1] = bytes([byte])
+        elif kind == "drop":
+            del changed[at : at + 1]
+        elif kind == "double":
+            changed[at:at] = changed[at : at + 1 + byte]
+        else:
+            del changed[at:]
+    return bytes(changed)
+
+
 def message(
     draft: Draft,
     *,

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from cdc.coordination.port import Lease
-from cdc.model.batch import TableBatch
-from cdc.model.change import Draft, Message, Transaction
+from cdc.model.batch import DeadLetter, TableBatch
+from cdc.model.change import Change, Draft, Message, Transaction, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
+from cdc.model.compiled_received import COMPILED
 from cdc.model.config import SinkConfig
-from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RetryableError
+from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RetryableError, TargetBusy
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
 from cdc.observe import failpoints
@@ -25,6 +26,7 @@ from cdc.processes.spread import Routing
 from cdc.queue.memory import MemoryQueue
 from cdc.target.memory import MemoryTarget, MemoryWriter
 from cdc.target.port import AT_ONCE_CHANGES
+from tests.support.copied_messages import ITEMS, copied_messages
 from tests.support.queues import connector
 
 SCHEMA = TableSchema("shop", "items", (Column("id", "int", nullable=False),), ("id",))
@@ -47,7 +49,7 @@ class Lane:
         self.tokens = iter(range(1, 100))
 
     def publish(self, *messages: Message) -> None:
-        self.producer.publish(list(messages), Checkpoint(1, POINT, 1, "f"), [SCHEMA])
+        self.producer.publish(list(messages), Checkpoint(1, POINT, 1, "f"), [SCHEMA, ITEMS])
         self.producer.flush()
 
     def work(self, *, whole_transactions: bool, turns: int = 2, then: Callable[[Held], None] | None = None) -> None:
@@ -61,7 +63,7 @@ class Lane:
             whole_transactions=whole_transactions,
             side_by_side=False,
             captured=TableFilter(("shop.*",)),
-            schema_of={SCHEMA.fingerprint(): SCHEMA}.__getitem__,
+            schema_of={schema.fingerprint(): schema for schema in (SCHEMA, ITEMS)}.__getitem__,
             all_progress=self.target.progress,
             generation=lambda: 1,
         )
@@ -119,6 +121,58 @@ def test_a_message_that_is_not_ours_stops_the_sink_where_the_connector_says_so()
     with pytest.raises(PoisonMessage):
         lane.work(whole_transactions=False)
     assert lane.target.dead_letter_count() == 0
+
+
+in_bundles = pytest.mark.skipif(not COMPILED, reason="the compiled parts are not built")
+
+
+def bundle(db: str) -> Message:
+    (one,) = copied_messages(range(3), 10**6, db=db)
+    return one
+
+
+@in_bundles
+def test_a_bundle_that_is_not_ours_is_kept_whole_although_a_sink_dies_between_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lane = Lane("dead_letter")
+    epoch, *changes = messages()
+    lane.publish(epoch, bundle("elsewhere"), *changes)
+    park = MemoryWriter.park
+
+    def dies(writer: MemoryWriter, letters: Sequence[DeadLetter]) -> None:
+        if lane.target.dead_letter_count() == 2:
+            raise TargetBusy("gone", hint="")
+        park(writer, letters)
+
+    monkeypatch.setattr(MemoryWriter, "park", dies)
+    monkeypatch.setattr("cdc.processes.lane._BUSY_ATTEMPTS", 1)
+    with pytest.raises(TargetBusy):
+        lane.work(whole_transactions=False)
+    monkeypatch.setattr(MemoryWriter, "park", park)
+    lane.work(whole_transactions=False)
+    kept = [parse(b"{}", letter.value) for letter in lane.target.dead_letters(9)]
+    assert [change.after for change in kept if isinstance(change, Change)] == [
+        {"id": number, "t": "é"} for number in (0, 1, 0, 1, 2)
+    ]
+    assert lane.rows() == [1, 2]
+
+
+@in_bundles
+def test_a_refused_row_of_a_bundle_is_a_letter_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Lane("dead_letter")
+    monkeypatch.setattr(lane.target.store, "refuse", lambda _, row: "odd" if row["id"] == 1 else None)
+    lane.publish(messages()[0], bundle("shop"))
+
+    def each_turn(_: Held) -> None:
+        if lane.target.dead_letter_count():
+            raise _Enough
+
+    with pytest.raises(_Enough):
+        lane.work(whole_transactions=False, turns=0, then=each_turn)
+    (letter,) = lane.target.dead_letters(9)
+    assert letter.value == copied_messages(range(3), 0)[1].value
+    assert lane.rows() == [0, 2]
 
 
 def test_a_sink_that_is_stopped_among_many_refused_rows_leaves_them_for_the_next(

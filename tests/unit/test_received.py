@@ -11,7 +11,7 @@ from cdc.model.checkpoint import Progress
 from cdc.model.errors import Gap
 from cdc.model.position import Sequence
 from cdc.processes.gate import LaneGate, Verdict
-from tests.support.received import POINT, draft_of, message, read, reply_of, texts, values
+from tests.support.received import POINT, draft_of, edited, edits, message, read, reply_of, texts, values
 
 compiled = pytest.importorskip("cdc.model.received", reason="the compiled parts are not built")
 ReceivedBlock = compiled.ReceivedBlock
@@ -50,32 +50,6 @@ def test_a_change_event_is_read_as_parse_reads_it(received: Received) -> None:
 @given(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(blacklist_categories=["Cs"]), max_size=9), st.booleans())
 def test_our_own_ordinary_messages_are_read_here(number: int, text: str, ends: bool) -> None:
     assert agrees(message(draft_of("u", {"id": number}, {"id": number, "t": text, "n": None, "f": 0.5}), ends=ends))
-
-
-edits = st.lists(
-    st.tuples(
-        st.sampled_from(["put", "drop", "double", "cut"]),
-        st.integers(0, 2**16),
-        st.one_of(st.integers(0, 255), st.sampled_from(list(b'"\\{}[],:0-.eEntf \x00\x1f\x80\xff'))),
-    ),
-    min_size=1,
-    max_size=3,
-)
-
-
-def edited(text: bytes, how: list[tuple[str, int, int]]) -> bytes:
-    changed = bytearray(text)
-    for kind, place, byte in how:
-        at = place % (len(changed) + 1)
-        if kind == "put":
-            changed[at : at + 1] = bytes([byte])
-        elif kind == "drop":
-            del changed[at : at + 1]
-        elif kind == "double":
-            changed[at:at] = changed[at : at + 1 + byte]
-        else:
-            del changed[at:]
-    return bytes(changed)
 
 
 @settings(max_examples=1000)

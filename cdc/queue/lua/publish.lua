@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  {name}:epoch       hash: token, call (see open.lua); a stream's key -> the bytes of its largest entry, key and value,
 --          since it was empty (none: not known). What is said there for an entry's id holds for all entries up to it.
+--          "copied:" and a stream's key -> how many more messages than entries may be there, since some are bundles (none: 0)
 -- KEYS[2]  {name}:checkpoint  string: JSON
 -- KEYS[3]  {name}:schemas     hash: a schema's fingerprint, or a table version's name -> JSON
 -- KEYS[4…] {name}:lane:<lane> streams, in the order in which ARGV numbers them from 1
@@ -10,8 +11,9 @@
 -- ARGV[3]  the new checkpoint, or "" to leave it where it is (more calls of the same publish follow)
 -- ARGV[4]  number of schemas S
 -- ARGV[…]  2 x S: fingerprint, JSON
--- ARGV[…]  three for each stream: the number of its first entry in this call, counting from 1 within the run; how many entries
---          were appended before, in the same transaction (MULTI), and the bytes of the largest of these
+-- ARGV[…]  four for each stream: the number of its first entry in this call, counting from 1 within the run; how many entries
+--          were appended before, in the same transaction (MULTI), and the bytes of the largest of these; how many more messages
+--          than entries may be there
 -- ARGV[…]  all messages that were not, in one text: for each, in 4 bytes little-endian each, the number of its stream, the size
 --          of its key (0 = none) and of its value; then key and value
 --
@@ -40,7 +42,7 @@ end
 
 local described = 5
 local at = described + 2 * ARGV[4]
-local numbers, known, largest = {}, {}, {}
+local numbers, known, largest, copied = {}, {}, {}, {}
 for stream = 4, #KEYS do
   local first, came = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   known[stream] = redis.call('XLEN', KEYS[stream]) == came and 0 or tonumber(redis.call('HGET', KEYS[1], KEYS[stream]) or -1)
@@ -54,7 +56,8 @@ for stream = 4, #KEYS do
   end
   numbers[stream] = first + came
   largest[stream] = tonumber(ARGV[at + 2])
-  at = at + 3
+  copied[stream] = ARGV[at + 3]
+  at = at + 4
 end
 
 for name = described, described + 2 * ARGV[4] - 1, 2 do
@@ -93,6 +96,13 @@ end
 for stream = 4, #KEYS do
   if known[stream] >= 0 and largest[stream] > known[stream] then
     local answer = redis.pcall('HSET', KEYS[1], KEYS[stream], largest[stream])
+    if type(answer) == 'table' and answer.err then return answer end
+  end
+end
+for stream = 4, #KEYS do
+  local field = 'copied:' .. KEYS[stream]
+  if (redis.call('HGET', KEYS[1], field) or '0') ~= copied[stream] then
+    local answer = redis.pcall('HSET', KEYS[1], field, copied[stream])
     if type(answer) == 'table' and answer.err then return answer end
   end
 end
