@@ -40,7 +40,6 @@ log = get_logger(__name__)
 
 _IDLE_WAIT_SECONDS = 0.5
 _GATHER_SECONDS = 0.25
-_GATHER_BATCHES = 4
 _GATHER_WAIT_SECONDS = 0.03
 _BARRIER_POLL_SECONDS = 0.05
 _BUSY_ATTEMPTS = 8
@@ -126,15 +125,14 @@ class LaneWorker:
 
     def _gathers(self, received: Sequence[Received]) -> bool:
         """Whether rows that were copied wait for others; `received` came last, and was not counted. Readers send a chunk in
-        parts, and to commit each part costs more than its rows; what several batches hold costs a target less a row than one
-        does. A change never waits."""
+        parts, and to commit each part costs more than its rows. A change never waits."""
         if not len(self._pending) or self._open or not (received or self._gathered_bytes):
             return False
         if not self._gathered_bytes:
             self._gather_until = time.monotonic() + _GATHER_SECONDS
         self._gathered_bytes += value_bytes(received)
         sink = self._duty.sink
-        full = len(self._pending) >= _GATHER_BATCHES * sink.batch_rows or self._gathered_bytes >= sink.batch_bytes // 2
+        full = len(self._pending) >= sink.batch_rows or self._gathered_bytes >= sink.batch_bytes // 2
         return not full and time.monotonic() < self._gather_until
 
     def _read(self) -> Sequence[Received]:

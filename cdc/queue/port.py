@@ -79,7 +79,8 @@ class LaneReader(Protocol):
     def read(self, max_messages: int, max_bytes: int, wait_seconds: float) -> Sequence[Received]:
         """The next messages, in order, at least one if there is one within `wait_seconds`, else empty: also where the lane
         does not exist (yet). Not more than `max_messages`; stops adding at `max_bytes` of values (one larger message still
-        comes alone). Each message comes once from one reader, unless `nack` rewinds it."""
+        comes alone). Rows of a bundle come as messages of their own, all at its offset and all in one read, also where they
+        are more than that. Each message comes once from one reader, unless `nack` rewinds it."""
 
     def ack(self, offset: str) -> None:
         """Everything up to `offset` is committed at the sink's target. Never called before that commit. May let the queue
@@ -121,7 +122,8 @@ class Queue(Protocol):
         """The schema history: all that was ever published, in no order; the same name only once."""
 
     def backlog(self, lane: str, after: str) -> int | None:
-        """How many messages lie in the lane after `after`; None where the queue cannot tell cheaply. For people and metrics."""
+        """How many messages lie in the lane after `after`, a bundle counted as one; None where the queue cannot tell cheaply.
+        For people and metrics."""
 
     def check(self) -> Sequence[str]:
         """Looks whether the queue is fit (reachable, not evicting, limits): raises QueueUnavailable or QueueRefused, and

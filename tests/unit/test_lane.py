@@ -303,9 +303,8 @@ def parts_of_a_copy(changes_behind: Sequence[int]) -> list[Sequence[Message]]:
 
 @pytest.mark.parametrize(
     ("batch_rows", "changes_behind", "commits"),
-    # A batch of one: then the epoch marker comes alone, too.
-    [(5000, (2,), 1), (1, (2,), 3), (5000, (0, 2), 2)],
-    ids=["until a change comes", "until four batches are full", "anew behind a change"],
+    [(5000, (2,), 1), (4, (2,), 2), (5000, (0, 2), 2)],
+    ids=["until a change comes", "until a batch is full", "anew behind a change"],
 )
 def test_copied_rows_wait_for_others_and_changes_do_not(
     batch_rows: int, changes_behind: Sequence[int], commits: int, monkeypatch: pytest.MonkeyPatch
