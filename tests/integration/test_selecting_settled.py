@@ -121,7 +121,7 @@ WAYS_TO_COMMIT = {
     "procedure": ("CALL put({id})",),
     "xa": ("XA START 'y'", "INSERT INTO t (id) VALUES ({id})", "XA END 'y'", "XA COMMIT 'y' ONE PHASE"),
 }
-ATTEMPTS = 8
+ATTEMPTS = 24
 
 
 def falls_into_the_trap(source: BinlogSource, database: Database, key: int, work: Callable[[], None]) -> bool:
