@@ -126,15 +126,14 @@ class Applier:
     ) -> tuple[int, int]:
         """The first rows, as many as prepared statements take: how many these are, and how many of them became others."""
         kinds = parameter_kinds(encoders)
-        if kinds is None:
-            return 0, 0
         count = self._session.prepared_rows(len(encoders))
+        if kinds is None or not 0 < count <= len(rows):
+            return 0, 0
         values = b"(" + b",".join([b"?"] * len(encoders)) + b")"
         statement = head + b",".join([values] * count) + tail
         start = changed = 0
-        while count and start + count <= len(rows):
-            room = self._session.max_statement_bytes
-            parameters = rows.mysql_parameters(start, count, table.written, kinds, room)
+        while start + count <= len(rows):
+            parameters = rows.mysql_parameters(start, count, table.written, kinds, self._session.max_statement_bytes)
             if parameters is None:
                 break
             done, became = self._session.run_prepared_upsert(statement, parameters)
