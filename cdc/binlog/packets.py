@@ -17,7 +17,7 @@ from cdc.model.errors import SourceUnavailable
 
 _HEADER = 4
 _WHOLE = 0xFFFFFF  # a payload of this length goes on in the next packet
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 21
 
 
 class Gathered(NamedTuple):
