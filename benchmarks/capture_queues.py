@@ -18,6 +18,7 @@ from benchmarks.run import Contestant, Run
 from cdc.local import Server
 
 LANES = 4
+_LOOK_SECONDS = 0.2
 _numbers = count(1)
 
 
@@ -177,7 +178,9 @@ def watermarks(server: Server) -> Callable[[str], int]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(topic, lane): latest for lane in range(LANES)}
         with suppress(KafkaException):
-            return sum(future.result(5).offset for future in admin.list_offsets(asked).values())
+            # Asked anew at once where a topic that is being made has no answer: the client itself may wait for seconds.
+            found = admin.list_offsets(asked, request_timeout=_LOOK_SECONDS)
+            return sum(future.result().offset for future in found.values())
         return 0
 
     return arrived

@@ -16,10 +16,12 @@ Pair = tuple[int, int]
 
 
 class Lanes(NamedTuple):
-    """`files`: for each lane, a pickle of its rows (dicts) in batches. `first` and `last`: (id, k) of each lane's ends."""
+    """`files`: for each lane, a pickle of its rows (dicts) in batches. `first` and `last`: (id, k) of each lane's ends; `near`: of
+    a row that has nine tenths of the lane before it."""
 
     files: Sequence[Path]
     first: Sequence[Pair]
+    near: Sequence[Pair]
     last: Sequence[Pair]
     rows: int
 
@@ -38,8 +40,9 @@ def by_lane(job: dict[str, Any], folder: Path, name: str) -> Lanes:
         file.write_bytes(pickle.dumps(parts))
         files.append(file)
     first = [_pair(rows[0]) for _, rows in sorted(lanes.items())]
+    near = [_pair(rows[len(rows) * 9 // 10]) for _, rows in sorted(lanes.items())]
     last = [_pair(rows[-1]) for _, rows in sorted(lanes.items())]
-    return Lanes(files, first, last, sum(map(len, lanes.values())))
+    return Lanes(files, first, near, last, sum(map(len, lanes.values())))
 
 
 def _pair(row: dict[str, Any]) -> Pair:

@@ -10,7 +10,7 @@ class Sizes:
 
     rounds: int = 3
     # On top, for sinks and the bare loops that they are held to: the ratio wanted is close to 1, and one turn differs by a tenth.
-    more_rounds: int = 2
+    more_rounds: int = 4
     # A second or more of a turn, for the limit too.
     bulk_rows: int = 4_000_000
     small_transactions: int = 100_000

@@ -326,7 +326,7 @@ class SinkConfig(_Section):
     batch_rows: int = Field(
         5000, ge=1, le=100_000, description="change events in one transaction at the target, at most"
     )
-    batch_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="their bytes, at most")
+    batch_bytes: int = Field(12 * 1024 * 1024, ge=1024, description="their bytes, at most")
     tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")
 
     @field_validator("url")

@@ -11,6 +11,31 @@ cdef enum:
     DEEPEST = 64
 
 
+cdef extern from *:
+    """
+    #if defined(__SSE2__) && (defined(__GNUC__) || defined(__clang__))
+    #include <emmintrin.h>
+    #define CDC_SIXTEEN 1
+    /* Which of sixteen bytes are below 0x20, a quote or a backslash: a bit for each. */
+    static inline unsigned cdc_odd_ones(const unsigned char* at) {
+        __m128i bytes = _mm_loadu_si128((const __m128i*)at);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+        __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x22));
+        __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x5c));
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
+    }
+    #define cdc_first_one(bits) ((int)__builtin_ctz(bits))
+    #else
+    #define CDC_SIXTEEN 0
+    #define cdc_odd_ones(at) 0u
+    #define cdc_first_one(bits) 0
+    #endif
+    """
+    const bint SIXTEEN "CDC_SIXTEEN"
+    unsigned int odd_ones "cdc_odd_ones"(const uint8_t* at) noexcept nogil
+    int first_one "cdc_first_one"(unsigned int bits) noexcept nogil
+
+
 cdef inline bint is_digit(uint8_t byte) noexcept nogil:
     return byte - 48 < 10 and byte >= 48
 
@@ -32,7 +57,16 @@ cdef inline const uint8_t* string_end(const uint8_t* at, const uint8_t* end, bin
     there is a backslash."""
     cdef uint8_t byte
     cdef int place
+    cdef unsigned int odd
     while True:
+        if SIXTEEN:
+            odd = 0
+            while end - at >= 16:
+                odd = odd_ones(at)
+                if odd:
+                    at += first_one(odd)
+                    break
+                at += 16
         while end - at >= 8 and not _odd(at):
             at += 8
         if at >= end:

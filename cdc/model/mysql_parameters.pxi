@@ -69,6 +69,8 @@ cdef bytes _parameters(ReceivedRows rows, Py_ssize_t start, Py_ssize_t count, wr
     to[nulls] = 1
     out.size = nulls + 1 + 2 * total
     for index in range(start, start + count):
+        if index + ROWS_AHEAD < start + count:
+            _soon(rows.data[index + ROWS_AHEAD].item)
         slot = &rows.data[index]
         to = out.reserve(slot.item.after.size + (8 + MOST_LENGTH) * columns)
         head = out.data + nulls + 1 + 2 * parameter
