@@ -16,8 +16,8 @@ Pair = tuple[int, int]
 
 
 class Lanes(NamedTuple):
-    """`files`: for each lane, a pickle of its rows (dicts) in batches. `first` and `last`: (id, k) of each lane's ends; `near`: of
-    a row that has nine tenths of the lane before it."""
+    """`files`: for each lane, a pickle of its rows (dicts) in batches. `first` and `last`: (id, k) of each lane's ends; `near`:
+    of a row that has nine tenths of the lane before it."""
 
     files: Sequence[Path]
     first: Sequence[Pair]
