@@ -46,9 +46,7 @@ class Clock:
         wait(lambda: target.has(table), "the table's appearance", _RARE_LOOK_SECONDS)
         wait(lambda: target.visible(table, lanes.near) > 0, "the appearance of most rows", _RARE_LOOK_SECONDS)
         all_lanes = len(lanes.last)
-        ended = wait(
-            lambda: target.visible(table, lanes.last) == all_lanes, "the last row's appearance", _LOOK_SECONDS
-        )
+        ended = wait(lambda: target.visible(table, lanes.last) == all_lanes, "the last row's appearance", _LOOK_SECONDS)
         run = self._run(lanes.rows, ended)
         if (there := target.count(table, least_k)) != lanes.rows:
             raise NotRun(f"{there} of {lanes.rows} rows are there, though each lane's last one is")
