@@ -129,11 +129,6 @@ def _copied(
             clock = Clock((sink, reader), (setting.mysql, setting.redis, target.server))
             began = {"reader": reader.cpu_seconds, "sink": sink.cpu_seconds}
             reader.until(lambda: target.has(TABLE), setting.seconds, "the table's appearance")
-            run = clock.until_counted(target, TABLE, _last(rows), rows, seconds=setting.seconds)
+            run = clock.until_copied(target, TABLE, LANES, rows, seconds=setting.seconds)
             used = {role: one.cpu_seconds - began[role] for role, one in (("reader", reader), ("sink", sink))}
             return run, used, {"reader": reader.peaks.get("reader", 0), "sink": sink.peaks.get("sink", 0)}
-
-
-def _last(rows: int) -> tuple[int, int]:
-    """id and k of the table's last row, see binlogs.bulk."""
-    return rows, (rows - 1) % 10_000 + 1

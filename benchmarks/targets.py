@@ -78,6 +78,12 @@ class PostgreSQL:
     def lanes_taken(self) -> int:
         return self._number("SELECT count(*) FROM _cdc_progress") if self.has("_cdc_progress") else 0
 
+    def lanes_copied(self) -> int:
+        """How many lanes have nothing left to copy."""
+        if not self.has("_cdc_copies"):
+            return 0
+        return self._number("SELECT count(*) FROM _cdc_copies WHERE json_array_length(copies::json -> 'tables') = 0")
+
     def settle(self, table: str) -> None:
         self.run(f"VACUUM ANALYZE {table}")
         self.run("CHECKPOINT")

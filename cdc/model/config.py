@@ -111,8 +111,8 @@ class SnapshotConfig(_Section):
     """How tables are copied while the stream goes on (`start: snapshot`, `cdc snapshot`)."""
 
     parallel: int = Field(2, ge=1, le=32, description="chunks that are read at the same time")
-    chunk_rows: int = Field(5_000, ge=1, le=100_000, description="rows of a chunk, at most")
-    chunk_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="their bytes, at most; one larger row comes alone")
+    chunk_rows: int = Field(20_000, ge=1, le=100_000, description="rows of a chunk, at most")
+    chunk_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="their bytes, at most; one larger row comes alone")
     where: dict[str, str] = Field(
         default_factory=dict, description="conditions in SQL by table (`db.table`): only these rows are copied"
     )

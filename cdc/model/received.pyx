@@ -254,15 +254,17 @@ cdef class ReceivedBlock:
         return block
 
     def within(self, Py_ssize_t max_messages, Py_ssize_t max_bytes):
-        """How many of the first messages are so many, and have so many bytes of values, at most; one larger counts alone, and rows of
-        one bundle only all together."""
+        """How many of the first messages are so many, and have so many bytes of values, at most. One larger counts alone, and rows of
+        one bundle only all together, also where that is more than `max_messages`: the others would be a small batch of their own."""
         cdef Py_ssize_t index = 0
         cdef Py_ssize_t whole = 0
         while index < self.count:
             if index == 0 or not _together(&self.items[index], &self.items[index - 1]):
                 whole = index
+                if whole and whole >= max_messages:
+                    return whole
             max_bytes -= self.items[index].value.size
-            if whole and (index >= max_messages or max_bytes < 0):
+            if whole and max_bytes < 0:
                 return whole
             index += 1
         return index

@@ -223,12 +223,14 @@ cdef class _TableNets:
         free(self.data)
         free(self.places)
 
-    cdef int grow(self) except -1:
-        """Twice the room; the table of places stays half empty."""
+    cdef int grow(self, Py_ssize_t least) except -1:
+        """At least twice the room, a power of two; the table of places stays half empty."""
         cdef Py_ssize_t room = max(2 * self.room, 256)
         cdef Py_ssize_t index
         cdef uint64_t at
         cdef void* moved
+        while room < least:
+            room *= 2
         if room > 0x3fffffff:
             raise MemoryError(f"{room} keys")
         moved = realloc(self.data, room * sizeof(Slot))
@@ -254,7 +256,7 @@ cdef class _TableNets:
         cdef uint64_t at
         cdef Slot* slot
         if self.count == self.room:
-            self.grow()
+            self.grow(0)
         at = _hash(key) & self.mask
         while self.places[at]:
             slot = &self.data[self.places[at] - 1]
@@ -345,6 +347,9 @@ def compact_received(list changes, schema_of, bint upsert):
             nets = tables.get(schema)
             if nets is None:
                 nets = tables[schema] = _TableNets(schema_of(schema))
+                if len(tables) == 1:
+                    # Mostly the only one.
+                    nets.grow(count)
         if not nets.add(change, upsert):
             return None
     return [(<_TableNets>one).batch() for one in tables.values()]

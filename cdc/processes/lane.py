@@ -97,6 +97,7 @@ class LaneWorker:
         self._open = False
         self._patient = False
         self._copies = ""
+        self._copying = True
         self._gathered_bytes = 0
         self._gather_until = 0.0
 
@@ -112,8 +113,9 @@ class LaneWorker:
                 failpoint("sink.received")
                 self._take_all(received, stop)
                 if self._gate.count == count and self._gathers(received):
-                    # Then many come at once: to take each few as they come costs the queue and this process more.
-                    stop.wait(_GATHER_WAIT_SECONDS)
+                    if len(received) < self._duty.sink.batch_rows // 4:
+                        # Then many come at once: to take each few as they come costs the queue and this process more.
+                        stop.wait(_GATHER_WAIT_SECONDS)
                     continue
                 if received or self._gathered_bytes:
                     self._flush()
@@ -124,16 +126,17 @@ class LaneWorker:
             self._reader.close()
 
     def _gathers(self, received: Sequence[Received]) -> bool:
-        """Whether rows that were copied wait for others; `received` came last, and was not counted. Readers send a chunk in
-        parts, and to commit each part costs more than its rows. A change never waits."""
-        if not len(self._pending) or self._open or not (received or self._gathered_bytes):
+        """Whether rows that were copied wait for others, until they are three batches; `received` came last, and was not counted.
+        Readers send a chunk in parts, and to commit each part costs more than its rows. A change never waits."""
+        if not len(self._pending) or self._open or not (self._copying and (received or self._gathered_bytes)):
             return False
         if not self._gathered_bytes:
             self._gather_until = time.monotonic() + _GATHER_SECONDS
         self._gathered_bytes += value_bytes(received)
         sink = self._duty.sink
-        full = len(self._pending) >= sink.batch_rows or self._gathered_bytes >= sink.batch_bytes // 2
-        return not full and time.monotonic() < self._gather_until
+        # A little less is as good: the queue may hand out a few rows less than a batch at a time.
+        many = len(self._pending) >= 11 * sink.batch_rows // 4 or self._gathered_bytes >= sink.batch_bytes // 2
+        return not many and time.monotonic() < self._gather_until
 
     def _read(self) -> Sequence[Received]:
         try:
@@ -215,6 +218,7 @@ class LaneWorker:
         elif verdict is Verdict.COPIES:
             # With whatever is committed next: all that was copied before it is in that, or was committed before.
             self._copies = orjson.dumps(item.content["copies"]).decode()
+            self._copying = bool(item.content["copies"]["tables"])
 
     def _parse(self, message: Received, *, ends: bool) -> Change | Marker | None:
         """None: a message that is not one of ours, and was parked."""

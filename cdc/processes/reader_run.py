@@ -35,6 +35,7 @@ _MAX_MESSAGES = 2500
 _MAX_BYTES = 2560 * 1024
 _MAX_AGE_SECONDS = 0.05
 _REST_WAIT_SECONDS = 0.001
+_COPY_WAIT_SECONDS = 0.005
 _DUTIES_EVERY_ITEMS = 64
 _IDLE_WAIT_SECONDS = 0.25
 _FACTS_SECONDS = 5.0
@@ -154,7 +155,10 @@ class ReaderRun:
     def _patience(self) -> float:
         """What has gathered goes as soon as the source has no more at hand; of an open transaction there is more to come."""
         if not len(self._out):
-            return _IDLE_WAIT_SECONDS if self._copier.idle else _REST_WAIT_SECONDS
+            if self._copier.idle:
+                return _IDLE_WAIT_SECONDS
+            # A turn costs more than a chunk that comes a little later: several are read ahead.
+            return 0.0 if self._copier.ready(self._out.point) else _COPY_WAIT_SECONDS
         return _REST_WAIT_SECONDS if self._out.inside else 0.0
 
     def _presses(self, item: Item) -> bool:

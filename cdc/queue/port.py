@@ -80,7 +80,7 @@ class LaneReader(Protocol):
         """The next messages, in order, at least one if there is one within `wait_seconds`, else empty: also where the lane
         does not exist (yet). Not more than `max_messages`; stops adding at `max_bytes` of values (one larger message still
         comes alone). Rows of a bundle come as messages of their own, all at its offset and all in one read, also where they
-        are more than that. Each message comes once from one reader, unless `nack` rewinds it."""
+        go beyond that. Each message comes once from one reader, unless `nack` rewinds it."""
 
     def ack(self, offset: str) -> None:
         """Everything up to `offset` is committed at the sink's target. Never called before that commit. May let the queue

@@ -124,7 +124,9 @@ class RedisReader:
         if 4 * count < max_messages and not (known.rows > 1 and count >= SOME_BUNDLES):
             return None
         # Where they are much smaller than the largest one, so many that they are as many bytes as are wanted.
-        count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1, max_messages // known.rows + 1)
+        count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1)
+        # Of bundles rather one too few: what is too many comes as a small batch of its own.
+        count = min(count, max(1, max_messages // known.rows))
         expected_bytes = count * self._entry_bytes
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
         if not block or not self._continues(EntryId.parse(self._lane, block.offset(0))):
@@ -133,7 +135,7 @@ class RedisReader:
         if whole < len(block):
             self._rest = None
             return block.part(0, whole)
-        self._known = known._replace(rows=len(block) // block.entries)
+        self._known = known._replace(rows=-(-len(block) // block.entries))
         return block
 
     def _continues(self, first: EntryId) -> bool:

@@ -22,7 +22,7 @@ from tests.fixtures.servers import Database
 from tests.support.own_source import fresh_database, start_own_source
 from tests.support.sources import execute, open_source, streaming
 
-TRANSACTIONS = 150
+TRANSACTIONS = 450
 WRITERS = 6
 
 

@@ -14,6 +14,7 @@ from cdc.model.change import Change, Draft, Message, Transaction, parse
 from cdc.model.checkpoint import Checkpoint, Progress, SourcePoint
 from cdc.model.compiled_received import COMPILED
 from cdc.model.config import SinkConfig
+from cdc.model.copies import Copies
 from cdc.model.errors import Gap, LeaseLost, PoisonMessage, RetryableError, TargetBusy
 from cdc.model.routing import TableFilter
 from cdc.model.schema import Column, TableSchema
@@ -303,8 +304,8 @@ def parts_of_a_copy(changes_behind: Sequence[int]) -> list[Sequence[Message]]:
 
 @pytest.mark.parametrize(
     ("batch_rows", "changes_behind", "commits"),
-    [(5000, (2,), 1), (4, (2,), 2), (5000, (0, 2), 2)],
-    ids=["until a change comes", "until a batch is full", "anew behind a change"],
+    [(5000, (2,), 1), (2, (2,), 2), (5000, (0, 2), 2)],
+    ids=["until a change comes", "until three batches are full", "anew behind a change"],
 )
 def test_copied_rows_wait_for_others_and_changes_do_not(
     batch_rows: int, changes_behind: Sequence[int], commits: int, monkeypatch: pytest.MonkeyPatch
@@ -331,6 +332,25 @@ def test_copied_rows_wait_for_others_and_changes_do_not(
     with pytest.raises(_Enough):
         lane.work(whole_transactions=False, turns=0, then=each_turn)
     assert len(seen) == commits
+
+
+def test_the_last_rows_of_a_copy_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdc.processes.lane._GATHER_SECONDS", 60)
+    lane = Lane("stop")
+    out = Outbound(Checkpoint(1, POINT, 1, "f"), Routing("shop", "mysql", 1), now=lambda: 0.0)
+    out.begin_run()
+    out.copied([Draft("r", "shop", "items", SCHEMA.fingerprint(), row, None, row) for row in ({"id": 0}, {"id": 1})])
+    out.copies_are(Copies(step=2, done=("shop.items",)))
+    lane.publish(*out.take()[0])
+    began = time.monotonic()
+
+    def each_turn(_: Held) -> None:
+        if lane.rows() == [0, 1]:
+            raise _Enough
+        assert time.monotonic() - began < 30
+
+    with pytest.raises(_Enough):
+        lane.work(whole_transactions=False, turns=0, then=each_turn)
 
 
 def test_copied_rows_wait_for_a_moment_only() -> None:

@@ -94,7 +94,7 @@ class Chunks:
 
     def _expect_whole_images(self, wanted: Wanted) -> None:
         """Of a row that changes while it is on its way into the stream, the change stands for it: it must have all columns."""
-        image = self._server.variables("binlog_row_image").get("binlog_row_image", "FULL")
+        image = self._server.setting("binlog_row_image") or "FULL"
         if image.upper() != "FULL":
             raise TableRefused(
                 f"rows of table {wanted.db}.{wanted.table} cannot be put into the stream: the source logs parts of rows "
