@@ -18,7 +18,9 @@ from benchmarks.run import Contestant, Run
 from cdc.local import Server
 
 LANES = 4
-_LOOK_SECONDS = 0.2
+_ANSWER_SECONDS = 0.2
+# A look is work for the server that is measured, and a bare loop is not looked at: rare until the end is near.
+_RARE_LOOK_SECONDS = 0.1
 _numbers = count(1)
 
 
@@ -127,15 +129,16 @@ def _reader(
         first = arrived(name)
         return first > LANES
 
-    def all_there() -> bool:
+    def there(wanted: float) -> bool:
         nonlocal last
         last = arrived(name)
-        return last >= rows + LANES
+        return last >= wanted
 
     with connectors.Command(setting.folder, "reader", str(file), environment={"CDC_DECODER": decoder}) as command:
         began = command.until(some, setting.seconds, "the first message")
         cpu, server_cpu = command.cpu_seconds, cpu_seconds(servers)
-        ended = command.until(all_there, setting.seconds, "the last message")
+        command.until(lambda: there(0.9 * rows), setting.seconds, "most messages", _RARE_LOOK_SECONDS)
+        ended = command.until(lambda: there(rows + LANES), setting.seconds, "the last message")
         taken = command.cpu_seconds - cpu, cpu_seconds(servers) - server_cpu
         peak = max(command.peaks.values(), default=0)
     if last <= first:
@@ -179,7 +182,7 @@ def watermarks(server: Server) -> Callable[[str], int]:
         asked = {TopicPartition(topic, lane): latest for lane in range(LANES)}
         with suppress(KafkaException):
             # Asked anew at once where a topic that is being made has no answer: the client itself may wait for seconds.
-            found = admin.list_offsets(asked, request_timeout=_LOOK_SECONDS)
+            found = admin.list_offsets(asked, request_timeout=_ANSWER_SECONDS)
             return sum(future.result().offset for future in found.values())
         return 0
 

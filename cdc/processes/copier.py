@@ -103,7 +103,7 @@ class Copier:
 
     def ready(self, point: SourcePoint) -> bool:
         """Whether `turn` has something to put into the stream at this boundary."""
-        return any(window.ready(point) for window in self._windows)
+        return any(window.ready(point) for window in self._windows.next_ones())
 
     def turn(self, out: Outbound) -> list[TableSchema]:
         """Of what has come one chunk goes into `out`, and lists of keys; more is asked for. Returns the schemas of what went

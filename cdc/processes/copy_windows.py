@@ -115,6 +115,12 @@ class Windows:
             yield from line
         yield from self.lists
 
+    def next_ones(self) -> Iterator[Window]:
+        """Those that may go into the stream before any other: the first of each line, and lists."""
+        for line in self._lines.values():
+            yield line[0]
+        yield from self.lists
+
     def saw(self, item: Item) -> None:
         """What the stream brings, in its order."""
         if not self._tables:

@@ -127,7 +127,8 @@ class LaneWorker:
 
     def _gathers(self, received: Sequence[Received]) -> bool:
         """Whether rows that were copied wait for others, until they are three batches; `received` came last, and was not counted.
-        Readers send a chunk in parts, and to commit each part costs more than its rows. A change never waits."""
+        Readers send a chunk in parts, and to commit each part costs more than its rows. A change never waits, nor do the last
+        rows of a copy."""
         if not len(self._pending) or self._open or not (self._copying and (received or self._gathered_bytes)):
             return False
         if not self._gathered_bytes:

@@ -158,7 +158,8 @@ class ReaderRun:
             if self._copier.idle:
                 return _IDLE_WAIT_SECONDS
             # A turn costs more than a chunk that comes a little later: several are read ahead.
-            return 0.0 if self._copier.ready(self._out.point) else _COPY_WAIT_SECONDS
+            goes_on = not self._out.inside and self._copier.ready(self._out.point)
+            return 0.0 if goes_on else _COPY_WAIT_SECONDS
         return _REST_WAIT_SECONDS if self._out.inside else 0.0
 
     def _presses(self, item: Item) -> bool:

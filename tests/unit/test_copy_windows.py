@@ -98,6 +98,18 @@ def test_what_was_read_behind_a_void_chunk_goes_with_it() -> None:
     windows.saw(changed(1))
 
 
+def test_the_first_of_each_line_and_lists_are_the_next_ones() -> None:
+    windows = Windows()
+    low, high = KeyRange((1,), (5,)), KeyRange((5,))
+    line = [window(read(2), low), window(read(3), replace(low, after=(2,)))]
+    other, listed = window(None, high), window(read(9), None)
+    for one in (*line, other, listed):
+        windows.open(one)
+    assert list(windows.next_ones()) == [line[0], other, listed]
+    windows.sent(line[0])
+    assert list(windows.next_ones()) == [line[1], other, listed]
+
+
 def test_lists_of_keys_stand_for_themselves() -> None:
     windows = Windows()
     one = window(read(7), None)
