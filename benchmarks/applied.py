@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.background import Background
+from benchmarks.background import RARE_LOOK_SECONDS, Background
 from benchmarks.children.report import NotRun
 from benchmarks.processes import cpu_seconds, server_pids
 from benchmarks.rows import Lanes, Pair
@@ -17,8 +17,6 @@ WORKERS = 2
 SHARING_SECONDS = 4
 """In which they have shared the lanes among themselves."""
 
-# A look is work for the target, and for this process, which a bare loop does not have beside it: rare until the end is near.
-_RARE_LOOK_SECONDS = 0.1
 _LOOK_SECONDS = 0.02
 # A count is a scan.
 _COUNT_SECONDS = 0.1
@@ -43,8 +41,8 @@ class Clock:
         def wait(reached: Callable[[], bool], what: str, look_seconds: float) -> float:
             return command.until(reached, seconds, what, look_seconds)
 
-        wait(lambda: target.has(table), "the table's appearance", _RARE_LOOK_SECONDS)
-        wait(lambda: target.visible(table, lanes.near) > 0, "the appearance of most rows", _RARE_LOOK_SECONDS)
+        wait(lambda: target.has(table), "the table's appearance", RARE_LOOK_SECONDS)
+        wait(lambda: target.visible(table, lanes.near) > 0, "the appearance of most rows", RARE_LOOK_SECONDS)
         all_lanes = len(lanes.last)
         ended = wait(lambda: target.visible(table, lanes.last) == all_lanes, "the last row's appearance", _LOOK_SECONDS)
         run = self._run(lanes.rows, ended)

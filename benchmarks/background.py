@@ -12,6 +12,9 @@ from typing import Any, Self
 from benchmarks.children.report import NotRun
 from benchmarks.processes import ROOT, Watch, clean, cpu_seconds, telling
 
+RARE_LOOK_SECONDS = 0.1
+"""A look is work for the server that is measured, which a bare loop does not have beside it: so rare until the end is near."""
+
 _LOOK_SECONDS = 0.01
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import redis
 
 from benchmarks import connectors
+from benchmarks.background import RARE_LOOK_SECONDS
 from benchmarks.binlogs import Binlog
 from benchmarks.children.report import NotRun
 from benchmarks.processes import cpu_seconds, python_child, run_child, server_pids
@@ -19,8 +20,6 @@ from cdc.local import Server
 
 LANES = 4
 _ANSWER_SECONDS = 0.2
-# A look is work for the server that is measured, and a bare loop is not looked at: rare until the end is near.
-_RARE_LOOK_SECONDS = 0.1
 _numbers = count(1)
 
 
@@ -137,7 +136,7 @@ def _reader(
     with connectors.Command(setting.folder, "reader", str(file), environment={"CDC_DECODER": decoder}) as command:
         began = command.until(some, setting.seconds, "the first message")
         cpu, server_cpu = command.cpu_seconds, cpu_seconds(servers)
-        command.until(lambda: there(0.9 * rows), setting.seconds, "most messages", _RARE_LOOK_SECONDS)
+        command.until(lambda: there(0.9 * rows), setting.seconds, "most messages", RARE_LOOK_SECONDS)
         ended = command.until(lambda: there(rows + LANES), setting.seconds, "the last message")
         taken = command.cpu_seconds - cpu, cpu_seconds(servers) - server_cpu
         peak = max(command.peaks.values(), default=0)

@@ -324,7 +324,10 @@ class SinkConfig(_Section):
         description="what an update of a row that the target lacks is: an error, or an insert of the whole row",
     )
     batch_rows: int = Field(
-        5000, ge=1, le=100_000, description="change events in one transaction at the target, at most"
+        5000,
+        ge=1,
+        le=100_000,
+        description="change events in one transaction at the target, at most; of rows that are copied about three times as many",
     )
     batch_bytes: int = Field(12 * 1024 * 1024, ge=1024, description="their bytes, at most")
     tls: Tls | None = Field(None, description="default: verify-full, plain on loopback")

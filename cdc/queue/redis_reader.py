@@ -125,7 +125,7 @@ class RedisReader:
             return None
         # Where they are much smaller than the largest one, so many that they are as many bytes as are wanted.
         count = min(count, max_bytes // (self._entry_bytes or known.largest_bytes) + 1)
-        # Of bundles rather one too few: what is too many comes as a small batch of its own.
+        # Of bundles rather one too few: what is too many would be a small batch of its own.
         count = min(count, max(1, max_messages // known.rows))
         expected_bytes = count * self._entry_bytes
         block = self._store.range(self._lane, self._place, known.last, count, expected_bytes=expected_bytes)
