@@ -516,14 +516,9 @@ def test_a_redis_that_was_killed_with_its_file_goes_on(own_redis: Callable[..., 
 
 
 @pytest.fixture
-def cluster_node(tmp_path: Path) -> Iterator[Server]:
+def cluster_url(tmp_path: Path) -> Iterator[str]:
+    """Of a Redis Cluster of one node, which has all slots."""
     server = start_cluster_node(tmp_path / "node")
-    yield server
-    server.remove()
-
-
-def test_a_cluster_takes_every_script(cluster_node: Server) -> None:
-    server = cluster_node
     address = server.url.removeprefix("redis://").split("/")[0]
     host, port = address.split(":")
     command = [*server.commands["redis-cli"], "-h", host, "-p", port, "cluster", "addslotsrange", "0", "16383"]
@@ -534,7 +529,12 @@ def test_a_cluster_takes_every_script(cluster_node: Server) -> None:
         subprocess.run([*command[:-3], "addslots", *slots], check=True, capture_output=True)
     with redis.Redis.from_url(server.url) as client:
         until(lambda: client.cluster("info")["cluster_state"] == "ok", 20, "the cluster is up")
-    queue = RedisStreamsQueue(connector(f"redis+cluster://{address}", sinks=("one",)))
+    yield f"redis+cluster://{address}"
+    server.remove()
+
+
+def test_a_cluster_takes_every_script(cluster_url: str) -> None:
+    queue = RedisStreamsQueue(connector(cluster_url, sinks=("one",)))
     producer = queue.producer()
     producer.open(1)
     publish(producer, [*messages(3), *messages(2, lane="1")], checkpoint(1), ORDERS)
@@ -616,6 +616,19 @@ def test_bundles_come_whole_in_order_and_in_reads_that_are_bounded(
     middle = found[len(found) // 2].offset
     rest = [entry for entry in found if EntryId.parse("0", entry.offset) > EntryId.parse("0", middle)]
     assert take(queue.reader("one", "0", middle), len(rest)) == rest
+
+
+@in_bundles
+@pytest.mark.usefixtures("reading")
+def test_a_cluster_takes_bundles_and_many_messages_at_once(cluster_url: str) -> None:
+    queue = RedisStreamsQueue(connector(cluster_url))
+    producer = queue.producer()
+    producer.open(1)
+    sent = mixed(producer)
+    found = take(queue.reader("one", "0", ""), len(sent))
+    assert [(entry.key, entry.value) for entry in found] == [(message.key, message.value) for message in sent]
+    assert queue.backlog("0", found[-1].offset) == 0
+    queue.close()
 
 
 @in_bundles
