@@ -17,6 +17,8 @@ import orjson
 import psycopg
 import pymysql
 
+from tests.fixtures.servers import without_tls
+
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
@@ -24,6 +26,7 @@ def mysql_connection(url: str, **arguments: Any) -> Any:
     parts = urlsplit(url)
     return pymysql.connect(
         **{
+            **without_tls(parts.hostname),
             "host": parts.hostname,
             "port": parts.port,
             "user": unquote(parts.username or ""),

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 import psycopg
-import pymysql
 
 from cdc.model.batch import DeadLetter, TableBatch
 from cdc.model.change import Change, Row, Value
@@ -21,6 +20,7 @@ from cdc.model.schema import Column, TableSchema
 from cdc.target.memory import store
 from cdc.target.port import ColumnFinding, LaneWriter, Target
 from cdc.target.registry import open_target
+from tests.support.sides import mysql_connection
 
 ORDERS = TableSchema(
     "shop",
@@ -115,7 +115,7 @@ class Place:
         elif self.kind == "sqlite":
             connection = sqlite3.connect(self.path, isolation_level=None)
         else:
-            connection = self._mysql()
+            connection = mysql_connection(self.url)
         cursor = connection.cursor()
         cursor.execute("BEGIN")
         cursor.execute(sql)
@@ -137,22 +137,9 @@ class Place:
                 return lite.execute(sql).fetchall()
             finally:
                 lite.close()
-        with self._mysql() as mysql, mysql.cursor() as cursor:
+        with mysql_connection(self.url) as mysql, mysql.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
-
-    def _mysql(self) -> "pymysql.connections.Connection[Any]":
-        parts = urlsplit(self.url)
-        return pymysql.connect(
-            host=parts.hostname,
-            port=parts.port or 3306,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=parts.path[1:],
-            charset="utf8mb4",
-            autocommit=True,
-            init_command="SET time_zone='+00:00'",
-        )
 
     @property
     def path(self) -> Path:
