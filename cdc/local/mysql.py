@@ -160,14 +160,17 @@ def _container(setting: Setting) -> Container:
 def version_of(url: str, commands: Mapping[str, Sequence[str]]) -> str:
     """What the server at `url` says to SELECT VERSION()."""
     parts = urlsplit(url)
+    host = parts.hostname or LOOPBACK
     try:
         with (
             pymysql.connect(
-                host=parts.hostname or LOOPBACK,
+                host=host,
                 port=parts.port or 3306,
                 user=unquote(parts.username or "root"),
                 password=unquote(parts.password or ""),
                 connect_timeout=5,
+                # Asked again and again while a server starts: PyMySQL would read all certificates of the machine each time.
+                ssl_disabled=host == LOOPBACK,
             ) as connection,
             connection.cursor() as cursor,
         ):
