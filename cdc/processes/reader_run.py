@@ -84,6 +84,7 @@ class ReaderRun:
         self._transactions = 0
         self._blocked = False
         self._moved = True
+        self._told_of_end = False
         self._confirmed: Checkpoint | None = None
 
     def announce(self, tables: list[TableVersion]) -> None:
@@ -272,11 +273,13 @@ class ReaderRun:
         self._facts(now)
         if idle and not self._producer.ready(0):
             return
-        if (
-            self._out.inside
-            or not self._moved
-            or (now < self._next_heartbeat and not (idle and self._drained(drain_to)))
-        ):
+        if self._out.inside:
+            return
+        at_end = idle and self._drained(drain_to)
+        if at_end and not self._told_of_end:
+            # The last events may have been published, and the checkpoint with them: then nothing has moved since.
+            self._told_of_end = True
+        elif not self._moved or (now < self._next_heartbeat and not at_end):
             return
         self._out.heartbeat()
         self._publish()

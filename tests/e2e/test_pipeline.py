@@ -4,10 +4,12 @@ import secrets
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import position, queue_sections
 from tests.fixtures.servers import Database
 from tests.support.pipeline import Process, cdc, connector, write_connector
+from tests.support.shop import Shop
 from tests.support.sides import differences, mysql_connection, rows
 from tests.support.wait import until
 from tests.support.workload import TABLES, Work
@@ -67,3 +69,20 @@ def test_both_sides_are_equal_after_random_work(
         until(lambda: not unlike(source, target_url), 60, "both sides equal")
         assert process.end() == 0, process.text()
     assert unlike(source, target_url) == []
+
+
+def test_a_drain_waits_for_no_sign_of_life_of_the_source(mysql_db: Database, redis_url: str, tmp_path: Path) -> None:
+    shop = Shop(
+        mysql_db,
+        tmp_path,
+        {"lite": {"url": f"sqlite:///{tmp_path / 'target.db'}"}},
+        queue={"url": redis_url, "lanes": 4},
+    )
+    file = Path(shop.file)
+    document = yaml.safe_load(file.read_text())
+    document["source"]["heartbeat_seconds"] = 60
+    file.write_text(yaml.safe_dump(document))
+    # Three lanes have nothing of it, and hear from the reader that there is no more.
+    shop.sql("INSERT INTO orders VALUES (1, 1, 'one')")
+    done = cdc("run", shop.file, "--drain", timeout=40)
+    assert done.returncode == 0, done.stderr
