@@ -34,7 +34,7 @@ def test_what_verify_finds_is_repaired_under_load_and_found_no_more(
     with in_step(source, target_url, queue_sections(queue, request), tmp_path, ROWS) as (fleet, _):
         spoil(target_url, ROWS)
         # The rows that differ stand still: what changes is mended by its change.
-        with Versions(source, ROWS, step=2):
+        with Versions(source, ROWS, step=2 * 5):
             found = cdc("verify", str(fleet.file), "--repair", "--json")
             assert found.returncode == 1, found.stderr
             document = orjson.loads(found.stdout)
